@@ -36,8 +36,10 @@ class Patch:
         changed = sitk.GetArrayViewFromImage(before) != sitk.GetArrayViewFromImage(after)
         if not changed.any():
             return None
-        spans = [np.flatnonzero(changed.any(axis=tuple(b for b in range(changed.ndim) if b != a)))
-                 for a in reversed(range(changed.ndim))]
+        spans = [
+            np.flatnonzero(changed.any(axis=tuple(b for b in range(changed.ndim) if b != a)))
+            for a in reversed(range(changed.ndim))
+        ]
         start = [int(s[0]) for s in spans]
         size = [int(s[-1] - s[0] + 1) for s in spans]
         return cls(cut(before, start, size), cut(after, start, size))

@@ -123,7 +123,7 @@ class Geometry:
         return Geometry(tuple(size), tuple(float(s) for s in spacing), self.point(first), self.direction)
 
     def oriented(self, letters: str) -> Geometry:
-        """Return the same voxel centres, with index axes that point as near as may be to `letters`, e.g. "RAS" or "LPS".
+        """Return the same voxel centres, index axes pointing as near as may be to `letters`, e.g. "RAS" or "LPS".
 
         Raises:
             ValueError: if the letters do not name three different axes, or the grid is not 3D.

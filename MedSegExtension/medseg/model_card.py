@@ -73,7 +73,8 @@ class Preprocessing:
 class Inference:
     """How the network is run.
 
-    `window` in voxels (i, j, k); empty means the whole volume in one pass. `overlap` is a fraction of the window.
+    `window` in voxels (i, j, k); empty means the whole volume in one pass, padded to multiples of `divisor`.
+    `overlap` is a fraction of the window, `batch` how many windows go through the network at once.
     `precision`: "auto" is bfloat16 or float16 where the device has it. `classes` counts output channels, background
     included. `activation`: what turns outputs into probabilities ("none" if the network already does).
     `foreground`: windows with no voxel above it (after intensity steps) are skipped as background; None runs all.
@@ -85,6 +86,8 @@ class Inference:
     classes: int = 2
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     foreground: float | None = None
+    batch: int = 1
+    divisor: int = 1
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class ModelCard:
 def _segment(data: Mapping[str, Any]) -> Segment:
     values = dict(data)
     values["color"] = tuple(float(c) for c in data["color"])
-    for key in ("code", "category"):
+    for key in ("code", "category", "modifier", "region", "region_modifier"):
         values[key] = Code(**data[key]) if data.get(key) else None
     return Segment(**values)
 

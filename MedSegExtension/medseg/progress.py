@@ -1,7 +1,8 @@
 """How long work reports where it is, and how it is told to stop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done, in [0, 1], and one line of text. It cancels by raising `Cancelled`."""
@@ -54,3 +55,20 @@ def seconds(duration: float) -> str:
     """
     whole = round(duration)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+class Stopwatch:
+    """How long each step of some work took, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time what happens inside; a name used again adds up."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + self._clock() - began, 3)

@@ -47,6 +47,9 @@ class Segment:
         category: the coded category, where known ("Anatomical Structure").
         layer: the component of a vector label image that holds it; 0 unless segments overlap.
         key: the identifier that a file gave it ("Segment_1"), empty where there is none.
+        modifier: what the coded type leaves open, mostly the side ("Right").
+        region: the coded place, where the type is no anatomy itself (a "Mass" in the "Liver").
+        region_modifier: what the coded place leaves open.
     """
 
     value: int
@@ -56,6 +59,9 @@ class Segment:
     category: Code | None = None
     layer: int = 0
     key: str = ""
+    modifier: Code | None = None
+    region: Code | None = None
+    region_modifier: Code | None = None
 
 
 @dataclass(frozen=True, eq=False)

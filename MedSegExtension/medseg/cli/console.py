@@ -3,12 +3,11 @@
 import argparse
 import json
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from medseg.errors import Notice
+from medseg.notices import collected
 
 _BAR = 30
 
@@ -59,19 +58,7 @@ class Console:
     @contextmanager
     def noticing(self) -> Iterator[list[str]]:
         """Collect the notices raised inside, and say each at once."""
-        notices: list[str] = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", Notice)
-            shown = warnings.showwarning
-
-            def show(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
-                if not issubclass(category, Notice):
-                    shown(message, category, *rest, **options)
-                    return
-                notices.append(str(message))
-                self.note(f"note: {message}")
-
-            warnings.showwarning = show
+        with collected(lambda text: self.note(f"note: {text}")) as notices:
             yield notices
 
     def _end_bar(self) -> None:

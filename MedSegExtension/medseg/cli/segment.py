@@ -1,17 +1,75 @@
-"""`medseg segment`."""
+"""`medseg segment`: one case in, a segmentation and its provenance out."""
 
 import argparse
+from pathlib import Path
+from typing import Any
 
+from medseg import files
+from medseg.cli import case
 from medseg.cli.console import Console, common_options
+from medseg.engines import cards
+from medseg.progress import seconds
+from medseg.segmenter import Prediction
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command's options."""
-    parser = commands.add_parser("segment", help="segment")
+    parser = commands.add_parser("segment", help="segment a volume with a model")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="a file or DICOM folder; several are the input channels of one case, in the order of the model's card",
+    )
+    parser.add_argument("--model", required=True, metavar="NAME", help="see: medseg models list")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="e.g. brain.nii.gz or brain.seg.nrrd")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="also write an HTML report into this folder")
+    case.engine_options(parser)
     common_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run the command."""
-    raise NotImplementedError
+    stored = cards.find(options.model)
+    files.check_writable(options.out)
+    found = case.segment(options.images, stored, options, console)
+    record = case.save(found.prediction, options.out, console)
+    data = summary(found.prediction) | {"output": str(options.out), "provenance": str(record)}
+    if options.report:
+        from medseg.report import write_report
+
+        page = write_report(
+            found.prediction,
+            found.image,
+            options.report,
+            title=stored.card.title,
+            sources=options.images,
+            card=stored.card,
+        )
+        data["report"] = str(page)
+    console.result(data, _text(data))
+    return 0
+
+
+def summary(prediction: Prediction) -> dict[str, Any]:
+    """Return what a program wants to know of a prediction, as JSON values."""
+    segmentation, provenance = prediction.segmentation, prediction.provenance
+    return {
+        "model": provenance.model,
+        "version": provenance.version,
+        "device": provenance.device,
+        "segments": [
+            {"name": s.name, "value": s.value, "layer": s.layer, "volume_ml": round(segmentation.volume_ml(s), 3)}
+            for s in segmentation.segments
+        ],
+        "notes": list(provenance.notes),
+        "seconds": dict(provenance.seconds),
+    }
+
+
+def _text(data: dict[str, Any]) -> str:
+    lines = [f"{s['name']:<24} {s['volume_ml']:>10.1f} ml" for s in data["segments"]]
+    lines.append(f"{data['model']} {data['version']} on {data['device']}, {seconds(data['seconds']['segment'])}")
+    lines += [f"{name:<10} {data[name]}" for name in ("output", "provenance", "report") if name in data]
+    return "\n".join(lines)

@@ -1,0 +1,68 @@
+"""One case from files to a prediction: what `segment` and `demo` share."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from medseg import files, inputs
+from medseg.cli.console import Console
+from medseg.engines.cards import StoredCard
+from medseg.engines.client import RemoteSegmenter, WorkerClient
+from medseg.progress import Stopwatch
+from medseg.segmenter import Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The first image and what was found in it."""
+
+    image: sitk.Image
+    prediction: Prediction
+
+
+def engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add where and how a network runs."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER (%(default)s)")
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=("auto", "pytorch", "openvino"),
+        help="auto: OpenVINO on a CPU where it gives the model's test volume the same labels, faster (%(default)s)",
+    )
+
+
+def segment(paths: Sequence[str], stored: StoredCard, options: argparse.Namespace, console: Console) -> Case:
+    """Read, check and segment one case in a worker process; `options` are those of `engine_options`."""
+    watch = Stopwatch()
+    with console.noticing() as notices:
+        with watch.step("read"):
+            images, names = _read(paths)
+        fitted = inputs.fit(stored.card, images, names)
+        before = len(notices)
+        with WorkerClient() as worker, watch.step("segment"):
+            prediction = RemoteSegmenter(stored, worker, options.device, options.runtime).predict(fitted, console.progress)
+    # what was noticed on this side of the worker belongs to the result as well
+    notes = (*notices[:before], *prediction.provenance.notes)
+    seconds = {**watch.seconds, **prediction.provenance.seconds}
+    provenance = replace(prediction.provenance, notes=notes, seconds=seconds)
+    return Case(images[0], replace(prediction, provenance=provenance))
+
+
+def save(prediction: Prediction, path: Path, console: Console) -> Path:
+    """Write the segmentation and, beside it, its provenance; returns where the provenance went."""
+    console.progress(1.0, f"writing {path.name}")
+    files.write_segmentation(prediction.segmentation, path)
+    return files.write_provenance(prediction.provenance, path)
+
+
+def _read(paths: Sequence[str]) -> tuple[list[sitk.Image], list[str]]:
+    images: list[sitk.Image] = []
+    names: list[str] = []
+    for path in paths:
+        volumes = files.read_volumes(path)
+        images += volumes
+        names += [path] if len(volumes) == 1 else [f"{path}, volume {n + 1}" for n in range(len(volumes))]
+    return images, names

@@ -1,0 +1,72 @@
+"""Domain objects as messages: numbers and names as JSON, voxels in the shared folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from medseg.engines.cards import StoredCard
+from medseg.engines.messages import Message
+from medseg.engines.shared_folder import SharedFolder
+from medseg.geometry import Geometry
+from medseg.model_card import ModelCard
+from medseg.segmentation import Segmentation
+from medseg.segmenter import Prediction, Provenance
+from medseg.uncertainty import Uncertainty
+
+
+def pack_image(image: sitk.Image, folder: SharedFolder) -> Message:
+    """Put an image's voxels into the folder; the message holds its grid and where they are."""
+    grid = Geometry.of(image)
+    return {
+        "grid": [grid.size, grid.spacing, grid.origin, grid.direction],
+        "voxels": folder.put(sitk.GetArrayViewFromImage(image)),
+    }
+
+
+def unpack_image(message: Message, folder: SharedFolder) -> sitk.Image:
+    """Read an image back and drop its voxels from the folder."""
+    grid = Geometry(*[tuple(part) for part in message["grid"]])
+    image = grid.image(np.asarray(folder.take(message["voxels"])))
+    folder.drop(message["voxels"])
+    return image
+
+
+def pack_model(stored: StoredCard) -> Message:
+    """Describe a model to a process that can read the same files."""
+    return {"card": stored.card.as_json(), "path": str(stored.path), "removable": stored.removable}
+
+
+def unpack_model(message: Message) -> StoredCard:
+    """Read a model back."""
+    return StoredCard(ModelCard.from_json(message["card"]), Path(message["path"]), bool(message["removable"]))
+
+
+def pack_prediction(prediction: Prediction, folder: SharedFolder) -> Message:
+    """Describe a prediction, its voxels in the folder."""
+    maps = prediction.uncertainty
+    return {
+        "labels": pack_image(prediction.segmentation.labels, folder),
+        "provenance": prediction.provenance.as_json(),
+        "uncertainty": maps
+        and [pack_image(maps.predictive_entropy, folder), pack_image(maps.expected_entropy, folder)],
+    }
+
+
+def unpack_prediction(message: Message, card: ModelCard, folder: SharedFolder) -> Prediction:
+    """Read a prediction of this card's segments back."""
+    maps: list[Any] | None = message["uncertainty"]
+    return Prediction(
+        Segmentation(unpack_image(message["labels"], folder), card.segments),
+        Provenance.from_json(message["provenance"]),
+        Uncertainty(*[unpack_image(part, folder) for part in maps]) if maps else None,
+    )
+
+
+def discard(answer: Message, folder: SharedFolder) -> None:
+    """Drop the voxels of an answer that nobody wants any more."""
+    for image in [answer["labels"], *(answer["uncertainty"] or [])]:
+        folder.drop(image["voxels"])

@@ -1,0 +1,81 @@
+"""Networks from a card: MONAI architectures with safetensors weights, and TorchScript files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from medseg.errors import BadInput
+from medseg.model_card import ModelCard
+
+
+def build(card: ModelCard, weights: Path) -> torch.nn.Module:
+    """Build the MONAI network that the card names and fill in its weights.
+
+    Half-precision weights are read into float32. Only safetensors is read: a pickle can run code.
+
+    Raises:
+        BadInput: if MONAI has no such network, its arguments are wrong, or the weights are of another network.
+    """
+    network = architecture(str(card.network.get("class", "")), dict(card.network.get("arguments", {})))
+    state = {key: value.float() if value.is_floating_point() else value for key, value in _tensors(weights).items()}
+    missing, unknown = _differences(network, state)
+    if missing or unknown:
+        raise BadInput(
+            f"{weights} does not fit network {card.network['class']} of card {card.name}: "
+            f"missing {missing[:3]}, unknown {unknown[:3]}"
+        )
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def architecture(name: str, arguments: dict[str, object]) -> torch.nn.Module:
+    """Return an untrained network of `monai.networks.nets`.
+
+    Raises:
+        BadInput: if there is no such class, or it does not take these arguments.
+    """
+    from monai.networks import nets
+
+    factory = getattr(nets, name, None)
+    if not (isinstance(factory, type) and issubclass(factory, torch.nn.Module)):
+        raise BadInput(f"MONAI has no network {name!r}; see the list in its documentation of monai.networks.nets")
+    try:
+        return factory(**arguments)
+    except (TypeError, ValueError) as fault:
+        raise BadInput(f"network {name} does not take these arguments: {fault}") from fault
+
+
+def scripted(weights: Path) -> torch.nn.Module:
+    """Load a TorchScript file.
+
+    Raises:
+        BadInput: if the file is not TorchScript.
+    """
+    try:
+        network: torch.nn.Module = torch.jit.load(str(weights), map_location="cpu")  # type: ignore[no-untyped-call]
+    except RuntimeError as fault:
+        first = str(fault).strip().splitlines()[0]
+        raise BadInput(f"{weights} is not a TorchScript file ({first}); export it with torch.jit.save") from fault
+    return network.eval()
+
+
+def _tensors(weights: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state: dict[str, torch.Tensor] = load_file(weights)
+    except SafetensorError as fault:
+        raise BadInput(
+            f"{weights} is not a safetensors file ({fault}); pickled weights are not read, because a pickle can run"
+            " code: save the state dict with safetensors.torch.save_file"
+        ) from fault
+    return state
+
+
+def _differences(network: torch.nn.Module, state: dict[str, torch.Tensor]) -> tuple[list[str], list[str]]:
+    own = network.state_dict()
+    missing = [key for key, value in own.items() if key not in state or state[key].shape != value.shape]
+    return missing, [key for key in state if key not in own]

@@ -1,0 +1,105 @@
+"""Whole-volume segmentation with a torch network, as a model card describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+import torch
+
+from medseg import inputs
+from medseg.geometry import Geometry
+from medseg.inference import postprocess, preprocess, volume
+from medseg.inference.device import Device
+from medseg.inference.provenance import provenance
+from medseg.inference.windows import Windows
+from medseg.model_card import ModelCard
+from medseg.notices import collected
+from medseg.progress import Progress, Stopwatch, part, silent, with_time_left
+from medseg.segmenter import Prediction, Provenance
+
+
+class TorchSegmenter:
+    """Prepares the images, runs the network over the volume, and puts the labels back onto the input's grid."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        network: volume.Network,
+        device: Device,
+        coarse: volume.Network | None = None,
+        runtime: str = "PyTorch",
+    ) -> None:
+        """Take a network that is ready to run (and the coarse one, where the card crops by network)."""
+        self._card, self._network, self._coarse = card, network, coarse
+        self._device, self._runtime = device, runtime
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        return self._card
+
+    def predict(self, images: Sequence[sitk.Image], progress: Progress) -> Prediction:
+        """Segment one case; see `medseg.segmenter.Segmenter`."""
+        watch = Stopwatch()
+        with collected() as notes:
+            progress(0.0, "preparing the image")
+            fitted = inputs.fit(self._card, images)
+            with watch.step("prepare"):
+                prepared = preprocess.prepare(fitted, self._card.preprocessing, self._find)
+            with watch.step("network"):
+                report = part(with_time_left(progress), 0.15, 0.9)
+                labels = self.labels(prepared.voxels, report)
+            progress(0.9, "putting the result onto the image")
+            with watch.step("restore"):
+                segmentation = postprocess.restore(labels, prepared.grid, Geometry.of(images[0]), self._card)
+        progress(1.0, "done")
+        return Prediction(segmentation, self._provenance(notes, watch))
+
+    def labels(self, voxels: preprocess.Floats, progress: Progress) -> npt.NDArray[np.integer]:
+        """Run the network over prepared voxels (channel, i, j, k); returns labels (i, j, k), or (layer, i, j, k)."""
+        reduce = _reduction(self._card)
+        result = volume.predict(self._network, torch.from_numpy(voxels), self._plan(), reduce, progress)
+        return np.asarray(result.numpy())
+
+    def _plan(self) -> volume.Plan:
+        how = self._card.inference
+        windows = Windows(how.window, how.overlap, batch=how.batch, divisor=how.divisor)
+        return volume.Plan(windows, self._device.device, self._dtype(), how.foreground)
+
+    def _dtype(self) -> torch.dtype:
+        exact = self._card.inference.precision == "float32" or self._runtime != "PyTorch"
+        return torch.float32 if exact else self._device.fastest_dtype()
+
+    def _find(self, voxels: preprocess.Floats) -> npt.NDArray[np.bool_]:
+        if self._coarse is None:
+            raise ValueError(f"card {self._card.name} crops by network but no coarse network was loaded")
+        plan = volume.Plan(Windows(), self._device.device, self._dtype())
+        found = volume.predict(self._coarse, torch.from_numpy(voxels), plan, _reduction(self._card), silent)
+        return postprocess.largest(found.numpy() > 0)
+
+    def _provenance(self, notes: Sequence[str], watch: Stopwatch) -> Provenance:
+        how = self._card.inference
+        options = {
+            "runtime": self._runtime,
+            "precision": str(self._dtype()).removeprefix("torch."),
+            "window": list(how.window) or "whole volume",
+            "overlap": how.overlap,
+        }
+        return provenance(self._card, f"{self._device.name}: {self._device.reason}", options, notes, watch.seconds)
+
+
+def _reduction(card: ModelCard) -> volume.Reduce:
+    """What turns averaged outputs into labels: the largest class, or each channel above one half on its own."""
+    how = card.inference
+    if how.classes > 1 and how.activation != "sigmoid":
+        return volume.labels
+    half = 0.0 if how.activation == "sigmoid" else 0.5  # sigmoid(0) = 0.5
+
+    def above_half(outputs: torch.Tensor) -> torch.Tensor:
+        inside = (outputs > half).to(torch.uint8)
+        return inside[0] if how.classes == 1 else inside
+
+    return above_half

@@ -1,0 +1,90 @@
+"""A report as a folder: `index.html`, which needs nothing else, and the same mosaics as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from medseg.atomic import not_written, replacing
+from medseg.model_card import ModelCard
+from medseg.report.html import Gallery, Tile, page
+from medseg.report.mosaic import PICTURE as PICTURE_PIXELS
+from medseg.report.mosaic import TILE, draw, mosaic, png
+from medseg.report.slices import PICTURE, Plane, Slice, planes, slices
+from medseg.segmenter import Prediction
+
+_COUNT = 6
+_INDEX = "index.html"
+
+
+def write_report(  # noqa: PLR0913 - all of it is shown
+    prediction: Prediction,
+    image: sitk.Image,
+    folder: Path,
+    *,
+    title: str,
+    sources: Sequence[str],
+    card: ModelCard | None,
+) -> Path:
+    """Write `index.html` and one PNG for each plane into `folder`, which is made where there is none.
+
+    Nothing is written before everything is drawn; files of the same names are replaced, others left alone.
+
+    Args:
+        prediction: what was found.
+        image: what it was found in; scalar, 2D or 3D like the segmentation.
+        folder: where to.
+        title: the heading.
+        sources: names of the input files, as they shall be shown.
+        card: the model, for its licence and intended use, where known.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        Failed: if the folder cannot be written to; it is left as it was.
+    """
+    drawn = [_gallery(prediction, image, plane) for plane in planes(prediction.segmentation.geometry)]
+    files = {gallery.file: picture for gallery, picture in drawn}
+    text = page(prediction, [gallery for gallery, _ in drawn], title=title, sources=sources, card=card)
+    # a file name that is not UTF-8 reaches Python as lone surrogates, which no encoder takes
+    files[_INDEX] = text.encode("utf-8", errors="replace")
+    _save(files, folder)
+    return folder / _INDEX
+
+
+def _gallery(prediction: Prediction, image: sitk.Image, plane: Plane) -> tuple[Gallery, bytes]:
+    shown = slices(image, prediction.segmentation, plane, _COUNT)
+    pictures = [draw(cut, PICTURE_PIXELS if plane is PICTURE else TILE) for cut in shown]
+    tiles = [_tile(cut, png(picture)) for cut, picture in zip(shown, pictures, strict=True)]
+    return Gallery(plane.name, f"{plane.name}.png", tuple(tiles)), png(mosaic(pictures))
+
+
+def _tile(cut: Slice, picture: bytes) -> Tile:
+    names = tuple(segment.name for segment, _ in cut.masks)
+    return Tile(picture, cut.plane.name, cut.position, names)
+
+
+def _save(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write all files or none, the page last."""
+    with _folder(folder), replacing(*(folder / name for name in files)) as drafts:
+        for draft, content in zip(drafts, files.values(), strict=True):
+            draft.write_bytes(content)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder where there is none; if it stays empty it is taken away again."""
+    existed = path.is_dir()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise not_written(path, fault.strerror or str(fault)) from fault
+    try:
+        yield
+    finally:
+        if not existed and not any(path.iterdir()):
+            path.rmdir()
