@@ -19,6 +19,7 @@ _POSITION, _SERIES, _DESCRIPTION, _MODALITY = "0020|0032", "0020|000e", "0008|10
 _WORTH_SAYING_MM = 0.01
 _UNEVEN = 0.25
 _SAME = 1e-3
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +64,12 @@ def read_file(path: Path, one: bool) -> list[sitk.Image]:
 def read_folder(folder: Path, uid: str | None, one: bool) -> list[sitk.Image]:
     """Read the one series in a folder and its sub-folders, or the one with a given SeriesInstanceUID.
 
-    Slices are put in the order of their positions. A `Notice` says if they are slightly uneven.
+    Slices are put in the order of their positions. A `Notice` says if they are slightly uneven, and which DICOM files
+    were left out because they hold no image.
 
     Raises:
         BadInput: if there is no image or no such series, if there are several to choose from, or if the slices do not
-            make a volume: different sizes or directions, a slice missing or twice.
+            make a volume: different sizes or directions, a slice damaged, missing or twice.
     """
     series = _by_series(_slices(folder))
     if not series:
@@ -77,20 +79,34 @@ def read_folder(folder: Path, uid: str | None, one: bool) -> list[sitk.Image]:
     if uid is not None and uid not in series:
         raise BadInput(f"{folder} holds no series {uid}; it holds:{_listed(series)}")
     slices = series[uid] if uid is not None else next(iter(series.values()))
-    return read_file(slices[0].path, one) if len(slices) == 1 else [_volume(folder, slices)]
+    if len(slices) == 1:
+        return read_file(slices[0].path, one)
+    image = _volume(folder, slices)
+    if one:
+        itk_file.check_single(folder, image.GetNumberOfComponentsPerPixel())
+    return itk_file.volumes(image)
 
 
-def _slices(folder: Path) -> Iterable[Slice]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and is_dicom(path) and (found := _slice(path)):
-            yield found
+def _slices(folder: Path) -> list[Slice]:
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_dicom(path)]
+    read = {path: _slice(path) for path in paths if path.name != "DICOMDIR"}
+    if others := [path.name for path, found in read.items() if found is None]:
+        told = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
+        warnings.warn(f"{folder}: {len(others)} DICOM file(s) without an image left out: {told}", Notice, stacklevel=5)
+    return [found for found in read.values() if found]
 
 
 def _slice(path: Path) -> Slice | None:
-    """Read a header; None for what is DICOM but no image (a report, a structure set, a DICOMDIR)."""
+    """Read a header; None for what is DICOM but no image (a report, a structure set).
+
+    Raises:
+        BadInput: if it is an image and damaged: a volume must not lose a slice in silence.
+    """
     try:
         reader = itk_file.opened(path, _IO)
     except BadInput:
+        if _PIXEL_DATA in path.read_bytes():
+            raise
         return None
     grid = Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
     series, description, modality = (_text(reader, key) for key in (_SERIES, _DESCRIPTION, _MODALITY))

@@ -7,6 +7,7 @@ whatever had to be changed on the way in is told by a `Notice`. Files are writte
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +175,8 @@ def _source(path: Path | str) -> Path:
     there = source if source.exists() else _chosen(source)[0]
     if not there.exists():
         raise BadInput(f"{there} does not exist; check the name")
+    if not os.access(there, os.R_OK):
+        raise BadInput(f"{there} may not be read by you; ask its owner, or copy it")
     if there.is_file() and there.stat().st_size == 0:
         raise BadInput(f"{there} is empty; copy or download it again")
     return source

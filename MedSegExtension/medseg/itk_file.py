@@ -21,7 +21,7 @@ def opened(path: Path, image_io: str = "") -> sitk.ImageFileReader:
         image_io: the ITK reader to use; the one that recognises the file where empty.
 
     Raises:
-        BadInput: if it cannot be read, or has an axis without voxels.
+        BadInput: if it cannot be read, has an axis without voxels, or complex numbers.
     """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -31,6 +31,8 @@ def opened(path: Path, image_io: str = "") -> sitk.ImageFileReader:
     except RuntimeError as fault:
         raise unreadable(path, fault) from fault
     check_size(path, reader.GetSize())
+    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+        raise BadInput(f"{path} holds complex numbers; save their magnitude as a file of its own")
     return reader
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from medseg import axes, itk_file
-from medseg.damage import damaged
+from medseg.damage import cut_short, damaged
 from medseg.errors import BadInput
 from medseg.geometry import Geometry, Matrix
 
@@ -91,11 +91,12 @@ class NiftiHeader:
     def itk_reads(self) -> bool:
         """Whether ITK reads the voxels, and without complaint."""
         grid = self.grid
-        plain = type(self.fields) is nib.Nifti1Header and len(self.dims) in (grid.dimension, 4)
+        if type(self.fields) is not nib.Nifti1Header or len(self.dims) not in (grid.dimension, 4):
+            return False
         straight = axes.skew(grid) <= _ROUNDING and np.allclose(grid.spacing, self.pixdim, rtol=_ROUNDING)
         slope, offset = (float(self.fields[key]) for key in ("scl_slope", "scl_inter"))
         # a slope of 0 means that voxels are not scaled; ITK then adds the offset all the same
-        return bool(plain and straight and not (offset and (slope == 0 or not math.isfinite(slope))))
+        return bool(straight and not (offset and (slope == 0 or not math.isfinite(slope))))
 
     @property
     def packed(self) -> bool:
@@ -136,7 +137,9 @@ def _layout(path: Path, raw: bytes) -> tuple[str, int]:
     told = [(order, int.from_bytes(raw[:4], order)) for order in ("little", "big")]
     magic = _MAGIC.get(raw[344:348]) or _MAGIC.get(raw[4:8])
     for order, length in told:
-        if length in _LENGTHS and length == magic and len(raw) >= length:
+        if length in _LENGTHS and len(raw) < length and magic in (None, length):
+            raise cut_short(path, len(raw), length)
+        if length in _LENGTHS and length == magic:
             return order, length
     if magic:
         length = min(length for _, length in told)
@@ -144,7 +147,7 @@ def _layout(path: Path, raw: bytes) -> tuple[str, int]:
             f"{path} has a damaged header: it gives its length as {length} bytes instead of {magic};"
             " copy or download the file again"
         )
-    if any(length in _LENGTHS for _, length in told) and len(raw) >= min(_LENGTHS):
+    if any(length in _LENGTHS for _, length in told):
         raise BadInput(f"{path} is an Analyze file, which does not tell left from right; convert it to NIfTI")
     raise BadInput(f"{path} is not a NIfTI file, whatever its name says; choose another file")
 

@@ -23,9 +23,10 @@ def read(path: Path, one: bool) -> list[sitk.Image]:  # noqa: ARG001 - the signa
         BadInput: if it is damaged, or has several pages.
     """
     reader = opened(path)
+    image = itk_file.voxels(reader)
     if reader.GetSpacing() == (1.0, 1.0):
         _tell(f"{path} does not say how large a pixel is; 1 mm is assumed, so lengths and areas are in pixels")
-    return [_grey(path, itk_file.voxels(reader))]
+    return [_grey(path, image)]
 
 
 def opened(path: Path) -> sitk.ImageFileReader:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from medseg.geometry import Geometry, resample
+from medseg.geometry import Geometry, cut, resample
 from medseg.progress import Progress
 
 
@@ -68,10 +68,13 @@ def checkerboard(first: sitk.Image, second: sitk.Image, tile_mm: float) -> sitk.
 
 def jacobian_determinant(transform: sitk.Transform, grid: Geometry) -> sitk.Image:
     """Jacobian determinant of the mapping at each voxel of `grid`, float32: 1 keeps volume, 0 or less folds."""
+    # one voxel more all round: at the edge of its field the filter halves the derivative
+    wide = grid.crop([-1] * grid.dimension, [n + 2 for n in grid.size])
     field = sitk.TransformToDisplacementField(
-        transform, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing, grid.direction
+        transform, sitk.sitkVectorFloat64, wide.size, wide.origin, wide.spacing, wide.direction
     )
-    return sitk.DisplacementFieldJacobianDeterminant(field)
+    determinant = cut(sitk.DisplacementFieldJacobianDeterminant(field), [1] * grid.dimension, grid.size)
+    return sitk.Cast(determinant, sitk.sitkFloat32)
 
 
 def folding(determinant: sitk.Image) -> Folding:

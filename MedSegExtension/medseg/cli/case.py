@@ -43,7 +43,8 @@ def segment(paths: Sequence[str], stored: StoredCard, options: argparse.Namespac
         fitted = inputs.fit(stored.card, images, names)
         before = len(notices)
         with WorkerClient() as worker, watch.step("segment"):
-            prediction = RemoteSegmenter(stored, worker, options.device, options.runtime).predict(fitted, console.progress)
+            segmenter = RemoteSegmenter(stored, worker, options.device, options.runtime)
+            prediction = segmenter.predict(fitted, console.progress)
     # what was noticed on this side of the worker belongs to the result as well
     notes = (*notices[:before], *prediction.provenance.notes)
     seconds = {**watch.seconds, **prediction.provenance.seconds}

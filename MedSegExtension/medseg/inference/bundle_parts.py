@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pydoc import ErrorDuringImport
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from medseg.inference.bundle_config import Config
 from medseg.inference.bundle_files import Bundle
 
 _KEPT = {"torch", "monai", "numpy", "medseg"}
-_BUILDING = (RuntimeError, ImportError, ValueError, KeyError, TypeError, AttributeError, OSError)
+_BUILDING = (ErrorDuringImport, RuntimeError, ImportError, ValueError, KeyError, TypeError, AttributeError, OSError)
 
 
 @dataclass(frozen=True)

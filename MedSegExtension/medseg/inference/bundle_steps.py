@@ -77,6 +77,8 @@ def finish(parts: Parts, data: Data, keep_channels: bool, progress: Progress) ->
     Raises:
         Failed: if a step breaks.
     """
+    if not parts.postprocessing:
+        warnings.warn("the bundle has no postprocessing: the largest output decides", Notice, stacklevel=3)
     steps = parts.postprocessing[len(_choice(parts.postprocessing)) :]
     if inversion := _inversion(steps):
         data = _inverted_choice(inversion, data, progress)
@@ -85,7 +87,7 @@ def finish(parts: Parts, data: Data, keep_channels: bool, progress: Progress) ->
         progress(number / (len(steps) + 1), "postprocessing")
         result = _applied(step, data, "postprocessing")
         if keep_channels and number == len(steps) and len(data[PRED]) > len(result[PRED]) == 1:
-            warnings.warn("the bundle's last step, which merges its structures, was left out", Notice, stacklevel=2)
+            warnings.warn("the bundle's last step, which merges its structures, was left out", Notice, stacklevel=3)
             return data
         data = result
     return data

@@ -66,7 +66,9 @@ def judge(target: object) -> tuple[Use, type | None]:
     if not isinstance(target, str):
         return Use.REFUSED, None
     module, name = _place(target)
-    if any(_is_in(module or target, package) for package in _NEVER_MADE):
+    # ignite need not be installed; whatever else MONAI would not find in a loaded module is not what it seems
+    place = target if not module and target.startswith("ignite.") else module
+    if any(_is_in(place, package) for package in _NEVER_MADE):
         return Use.NEVER_MADE, None
     found = getattr(sys.modules.get(module), name, None)
     if isinstance(found, type) and _is_allowed(found):

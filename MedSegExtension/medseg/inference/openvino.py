@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import sys
 import warnings
 from typing import Any
 
 import torch
+
+
+def _silenced() -> Any:
+    """Import OpenVINO without its telemetry, which reports every import to its vendor over the network.
+
+    It falls back to a stub where its telemetry package cannot be imported; `None` in `sys.modules` makes it so.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
 
 
 def installed() -> bool:
@@ -33,8 +44,7 @@ class CompiledNetwork:
         return torch.from_numpy(request.get_output_tensor(0).data.copy())
 
     def _compile(self, inputs: torch.Tensor) -> Any:
-        import openvino
-
+        openvino = _silenced()
         with warnings.catch_warnings():  # tracing warns of sizes taken as constants, as they are meant to be here
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             model = openvino.convert_model(self._network, example_input=inputs, input=[list(inputs.shape)])

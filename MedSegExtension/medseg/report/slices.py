@@ -95,7 +95,7 @@ def tilt(grid: Geometry) -> float:
     """Return the largest angle in degrees between a voxel axis and the patient axis next to it; 0 in 2D."""
     if grid.dimension == 2:
         return 0.0
-    nearest = np.abs(np.diag(grid.oriented("LPS").cosines))
+    nearest = np.diag(grid.oriented("LPS").cosines)
     return float(np.degrees(np.arccos(np.clip(nearest.min(), 0.0, 1.0))))
 
 
