@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 wrong usage or bad input, 3 failed, 130 cancelled.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ COMMANDS = (segment, evaluate, models, doctor, demo)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being asked to end is a cancel, like Ctrl-C
     console = Console(json=options.json)
     try:
         code: int = options.run(options, console)

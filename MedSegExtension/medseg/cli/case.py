@@ -11,6 +11,7 @@ from medseg import files, inputs
 from medseg.cli.console import Console
 from medseg.engines.cards import StoredCard
 from medseg.engines.client import RemoteSegmenter, WorkerClient
+from medseg.errors import Failed
 from medseg.progress import Stopwatch
 from medseg.segmenter import Prediction
 
@@ -57,6 +58,19 @@ def save(prediction: Prediction, path: Path, console: Console) -> Path:
     console.progress(1.0, f"writing {path.name}")
     files.write_segmentation(prediction.segmentation, path)
     return files.write_provenance(prediction.provenance, path)
+
+
+def report(case: Case, stored: StoredCard, folder: Path, sources: Sequence[str]) -> Path:
+    """Write the HTML report into a folder; returns its page.
+
+    Raises:
+        Failed: if what draws it is not installed, or it cannot be written.
+    """
+    try:
+        from medseg.report import write_report
+    except ModuleNotFoundError as fault:
+        raise Failed(f'a report needs {fault.name}, which is not installed: pip install "medseg[review]"') from fault
+    return write_report(case.prediction, case.image, folder, title=stored.card.title, sources=sources, card=stored.card)
 
 
 def _read(paths: Sequence[str]) -> tuple[list[sitk.Image], list[str]]:

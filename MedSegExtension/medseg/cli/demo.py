@@ -9,7 +9,6 @@ from medseg.cli.console import Console, common_options
 from medseg.cli.segment import summary
 from medseg.engines import cards
 from medseg.progress import seconds
-from medseg.report import write_report
 
 MODEL = "brain-t1"
 VOLUME = "colin27_t1.nii.gz"
@@ -33,14 +32,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     source = resources.shipped() / "SampleData" / VOLUME
     found = case.segment([str(source)], stored, options, console)
     case.save(found.prediction, target, console)
-    page = write_report(
-        found.prediction,
-        found.image,
-        options.out,
-        title=f"{stored.card.title}: Colin 27",
-        sources=[VOLUME],
-        card=stored.card,
-    )
+    page = case.report(found, stored, options.out, [VOLUME])
     data = summary(found.prediction) | {"output": str(target), "report": str(page)}
     segment = data["segments"][0]
     text = f"{segment['name']}: {segment['volume_ml']:.0f} ml in {seconds(data['seconds']['segment'])}\nReport: {page}"

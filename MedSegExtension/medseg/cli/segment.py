@@ -37,16 +37,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     record = case.save(found.prediction, options.out, console)
     data = summary(found.prediction) | {"output": str(options.out), "provenance": str(record)}
     if options.report:
-        from medseg.report import write_report
-
-        page = write_report(
-            found.prediction,
-            found.image,
-            options.report,
-            title=stored.card.title,
-            sources=options.images,
-            card=stored.card,
-        )
+        page = case.report(found, stored, options.report, options.images)
         data["report"] = str(page)
     console.result(data, _text(data))
     return 0

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from medseg import resources
 from medseg.engines import cards, weights
 from medseg.engines.cards import CARD_FILE, StoredCard
 from medseg.errors import BadInput, Failed
@@ -118,10 +119,11 @@ def _install(card: ModelCard, stage: Path) -> StoredCard:
 
 @contextmanager
 def _staged() -> Iterator[Path]:
-    """Make a folder beside the installed models (so that moving it is one step), gone again if nothing came of it."""
-    stage = cards.models_folder() / f".adding-{uuid.uuid4().hex}"
+    """Make a folder on the disk of the installed models (so that moving it is one step), gone if nothing came of it."""
+    stage = resources.user_folder() / "adding" / uuid.uuid4().hex
     try:
         stage.mkdir(parents=True)
+        cards.models_folder().mkdir(exist_ok=True)
     except OSError as fault:
         raise Failed(f"the models folder {cards.models_folder()} cannot be written: {fault.strerror}") from fault
     try:
