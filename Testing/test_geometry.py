@@ -129,3 +129,11 @@ def test_masks_and_radiographs_become_images() -> None:
     assert image.GetPixelID() == sitk.sitkUInt8
     assert Geometry.of(image) == grid
     assert grid.voxel_volume == 0.25
+
+
+def test_between_integer_voxels_the_nearest_whole_number_is_taken() -> None:
+    grid = Geometry((4, 1, 1), (1.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel()))
+    image = grid.image(np.array([[[0, 10, 20, 31]]], np.int16))
+    shifted = resample(image, Geometry((3, 1, 1), (1.0,) * 3, (0.49, 0.0, 0.0), grid.direction))
+    assert shifted.GetPixelID() == sitk.sitkInt16
+    assert sitk.GetArrayFromImage(shifted).ravel().tolist() == [5, 15, 25]

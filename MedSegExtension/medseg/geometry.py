@@ -159,6 +159,9 @@ class Geometry:
         return tuple(slice(int(a), int(b)) for a, b in reversed(spans))
 
 
+_BLENDING = (sitk.sitkLinear, sitk.sitkBSpline3)
+
+
 def cut(image: sitk.Image, start: Sequence[int], size: Sequence[int]) -> sitk.Image:
     """Copy the box of `size` voxels at index `start` out of an image; the crop carries its own origin.
 
@@ -189,9 +192,16 @@ def paste(image: sitk.Image, crop: sitk.Image) -> sitk.Image:
 def resample(
     image: sitk.Image, grid: Geometry, interpolator: int = sitk.sitkLinear, outside: float = 0.0
 ) -> sitk.Image:
-    """Read `image` at the voxel centres of `grid`; voxels outside the image get `outside`."""
+    """Read `image` at the voxel centres of `grid`; voxels outside the image get `outside`.
+
+    The pixel type stays; between voxels of integers the nearest whole number is taken.
+    """
     if Geometry.of(image).same_as(grid):
         return image
+    if interpolator in _BLENDING and image.GetPixelID() not in (sitk.sitkFloat32, sitk.sitkFloat64):
+        # ITK would cut the fraction off, which darkens images by half a grey value
+        floats = resample(sitk.Cast(image, sitk.sitkFloat32), grid, interpolator, outside)
+        return sitk.Cast(sitk.Round(floats), image.GetPixelID())
     filter_ = sitk.ResampleImageFilter()
     filter_.SetSize(grid.size)
     filter_.SetOutputSpacing(grid.spacing)

@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 wrong usage or bad input, 3 failed, 130 cancelled.
 """
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(json=options.json)
     try:
         code: int = options.run(options, console)
+    except BrokenPipeError:  # whoever read our output has seen enough (`medseg ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 3
     except BadInput as fault:
         return console.fail(str(fault), 2)
     except (Failed, OSError) as fault:

@@ -67,7 +67,9 @@ def _table(scores: Sequence[LabelScores], mean: dict[str, float | None], toleran
 def _row(score: LabelScores) -> tuple[str, ...]:
     values = score.as_json()
     volumes = [_number(values["volumes"][key], 2) for key in ("prediction_ml", "reference_ml")]
-    return (score.name, str(score.value), *_numbers(values), *volumes)
+    # names come from files: a line break or a terminal's control code must not get into the table
+    name = "".join(letter if letter.isprintable() else "?" for letter in score.name)
+    return (name, str(score.value), *_numbers(values), *volumes)
 
 
 def _numbers(values: dict[str, float | None]) -> tuple[str, ...]:
