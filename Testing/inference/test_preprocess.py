@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from medseg.errors import BadInput
 from medseg.geometry import Geometry, resample
@@ -55,11 +56,20 @@ def test_resampling_keeps_every_place(how: Preprocessing) -> None:
     assert np.allclose(prepared.voxels[0][inner], expected[inner], atol=1e-2)
 
 
-def test_beyond_the_edge_lies_the_lowest_value_not_zero() -> None:
-    image = OBLIQUE.image(np.full(OBLIQUE.shape, 40.0, np.float32))
-    image[0, 0, 0] = -1000.0
-    prepared = prepare([image], Preprocessing(spacing=(7.0, 7.0, 7.0), interpolation="nearest"))
-    assert set(np.unique(prepared.voxels)) <= {-1000.0, 40.0}
+def test_no_voxel_of_another_spacing_lies_beyond_the_edge() -> None:
+    image = OBLIQUE.image(np.full(OBLIQUE.shape, -1000.0, np.float32))
+    for spacing in (0.7, 1.9, 3.3, 7.0, 11.0):
+        prepared = prepare([image], Preprocessing(spacing=(spacing,) * 3))
+        assert np.allclose(prepared.voxels, -1000), "air, not the 0 that ITK would put there"
+
+
+def test_ties_between_two_nearest_voxels_break_as_they_do_for_the_network() -> None:
+    grid = Geometry((8, 6, 4), (1.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel()))
+    voxels = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
+    prepared = prepare([grid.image(voxels)], Preprocessing(orientation="RAS", size=(4, 3, 2), interpolation="nearest"))
+    turned = torch.from_numpy(np.ascontiguousarray(voxels.T[::-1, ::-1]))[None, None]
+    theirs = torch.nn.functional.interpolate(turned, (4, 3, 2), mode="nearest-exact")[0, 0]
+    assert np.array_equal(prepared.voxels[0], theirs.numpy())
 
 
 def test_the_foreground_is_cut_out_with_its_margin() -> None:

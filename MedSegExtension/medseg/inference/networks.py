@@ -13,13 +13,13 @@ from medseg.model_card import ModelCard
 def build(card: ModelCard, weights: Path) -> torch.nn.Module:
     """Build the MONAI network that the card names and fill in its weights.
 
-    Half-precision weights are read into float32. Only safetensors is read: a pickle can run code.
+    Weights kept in half precision are computed in float32. Only safetensors is read: a pickle can run code.
 
     Raises:
         BadInput: if MONAI has no such network, its arguments are wrong, or the weights are of another network.
     """
     network = architecture(str(card.network.get("class", "")), dict(card.network.get("arguments", {})))
-    state = {key: value.float() if value.is_floating_point() else value for key, value in _tensors(weights).items()}
+    state = _tensors(weights)
     missing, unknown = _differences(network, state)
     if missing or unknown:
         raise BadInput(

@@ -64,15 +64,10 @@ def _sample(
     images: Sequence[sitk.Image], grid: Geometry, how: Preprocessing, steps: Sequence[list[Mapping[str, Any]]]
 ) -> Prepared:
     channels = [
-        _intensity(_voxels(resample(image, grid, _INTERPOLATORS[how.interpolation], _lowest(image))), step)
+        _intensity(_voxels(resample(image, grid, _INTERPOLATORS[how.interpolation])), step)
         for image, step in zip(images, steps, strict=True)
     ]
     return Prepared(np.stack(channels), grid)
-
-
-def _lowest(image: sitk.Image) -> float:
-    # beyond the edge there is air: 0 would be tissue in a CT
-    return float(sitk.GetArrayViewFromImage(image).min())
 
 
 def _voxels(image: sitk.Image) -> Floats:
