@@ -9,14 +9,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from medseg.errors import BadInput, Notice
-from medseg.geometry import Geometry
-from medseg.metrics import dice, evaluate, iou, mean_scores, surface_dice, surface_distances
-from medseg.segmentation import PALETTE, Segment, Segmentation, default_segments, label_values
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou, compute_surface_dice
 from scipy.spatial.distance import cdist
 from surface_distance import compute_surface_dice_at_tolerance, compute_surface_distances
 
+from medseg.errors import BadInput, Notice
+from medseg.geometry import Geometry
+from medseg.metrics import dice, evaluate, iou, mean_scores, surface_dice, surface_distances
+from medseg.segmentation import PALETTE, Segment, Segmentation, default_segments, label_values
+
+# the libraries compared with use names that their own dependencies will drop
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Please import .* from the `scipy.ndimage` namespace:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:monai.metrics:FutureWarning"),
+]
 SPACING = (2.5, 0.7, 1.1)
 IDENTITY = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
 

@@ -114,7 +114,7 @@ def _resampled(images: list[sitk.Image], grid: Geometry, name: str, interpolator
     target = covering(grid)
     size = " x ".join(str(n) for n in target.size)
     _tell(f"{name} is sheared: its axes are not at right angles; resampled onto the nearest grid that is ({size})")
-    return [resample(place(image, grid), target, interpolator, _lowest(image)) for image in images]
+    return [resample(image, target, interpolator, _lowest(image)) for image in images]
 
 
 def _tell(text: str) -> None:

@@ -1,8 +1,9 @@
 """Whether a compressed file is whole.
 
-ITK returns zeros, without a word, for a gzip file that is cut short or has a wrong bit (seen with ITK 5.4). The voxels
-it returned are compared with the checksum at the end of the file, which costs a few milliseconds; only where that does
-not fit (the reader swapped bytes or scaled values, or the file is damaged) is the file decompressed a second time.
+For files that are cut short or have a wrong bit ITK returns zeros (NIfTI) or wrong voxels (NRRD, MetaImage) without a
+word (seen with ITK 5.4). The voxels it returned are compared with the checksum at the end of the file, which costs a
+few milliseconds; only where that does not fit (the reader swapped bytes or scaled values, or the file is damaged) is
+the file decompressed a second time.
 """
 
 import gzip
@@ -17,27 +18,36 @@ from medseg.errors import BadInput
 _CHUNK = 1 << 20
 
 
-def check_gzip(path: Path, head: bytes, image: sitk.Image, wanted: int) -> None:
-    """Check a gzip file that holds `head` and then the voxels of `image`; `wanted` is the length of its content.
+def check_gzip(path: Path, head: bytes, image: sitk.Image, wanted: int, offset: int = 0) -> None:
+    """Check the gzip stream that begins at byte `offset` of a file and holds `head`, then the voxels of `image`.
+
+    `wanted` is the length of its content.
 
     Raises:
         BadInput: if it is damaged or cut short.
     """
+    if not fits_trailer(path, head, image, wanted):
+        check_gzip_stream(path, wanted, offset)
+
+
+def fits_trailer(path: Path, head: bytes, image: sitk.Image, wanted: int) -> bool:
+    """Whether `head` and the voxels of `image` are what the trailer of a gzip file says it holds, bit by bit."""
     crc = zlib.crc32(sitk.GetArrayViewFromImage(image), zlib.crc32(head))
-    if _tail(path, 8) != struct.pack("<II", crc, wanted & 0xFFFFFFFF):
-        check_gzip_stream(path, wanted)
+    return _tail(path, 8) == struct.pack("<II", crc, wanted & 0xFFFFFFFF)
 
 
-def check_gzip_stream(path: Path, wanted: int) -> None:
-    """Decompress a gzip file to see whether it is whole and holds at least `wanted` bytes.
+def check_gzip_stream(path: Path, wanted: int, offset: int = 0) -> None:
+    """Decompress a gzip stream to see whether it is whole and holds at least `wanted` bytes.
 
     Raises:
         BadInput: if not.
     """
     found = 0
     try:
-        with gzip.open(path) as stream:
-            while block := stream.read(_CHUNK):
+        with path.open("rb") as file:
+            file.seek(offset)
+            stream = gzip.GzipFile(fileobj=file)
+            while block := stream.read1(_CHUNK):
                 found += len(block)
     except EOFError as fault:
         raise cut_short(path, found, wanted) from fault
@@ -53,22 +63,25 @@ def check_zlib(path: Path, offset: int, image: sitk.Image) -> None:
     Raises:
         BadInput: if it is damaged or cut short.
     """
-    checksum = zlib.adler32(sitk.GetArrayViewFromImage(image))
-    if _tail(path, 4) != checksum.to_bytes(4, "big"):
-        _check_zlib_stream(path, offset)
+    voxels = sitk.GetArrayViewFromImage(image)
+    if _tail(path, 4) == zlib.adler32(voxels).to_bytes(4, "big"):
+        return
+    checksum = _zlib_checksum(path, offset)
+    if checksum not in (zlib.adler32(voxels), zlib.adler32(voxels.byteswap())):
+        raise damaged(path, "its compressed voxels are not as many or not those that its header announces")
 
 
-def _check_zlib_stream(path: Path, offset: int) -> None:
-    stream = zlib.decompressobj()
+def _zlib_checksum(path: Path, offset: int) -> int:
+    """Decompress a zlib stream and return the checksum of its content."""
+    stream, checksum = zlib.decompressobj(), 1
     try:
         with path.open("rb") as file:
             file.seek(offset)
             while not stream.eof and (block := file.read(_CHUNK)):
-                stream.decompress(block)
+                checksum = zlib.adler32(stream.decompress(block), checksum)
     except zlib.error as fault:
         raise damaged(path, str(fault)) from fault
-    if not stream.eof:
-        raise damaged(path, "it ends before its compressed voxels do")
+    return checksum
 
 
 def cut_short(path: Path, found: int, wanted: int) -> BadInput:

@@ -2,7 +2,7 @@
 
 ITK leaves things to be desired here (seen with ITK 5.4): it repairs damaged headers without a word, takes spacing from
 `pixdim` where that contradicts the sform, and falls back to the qform where the sform is sheared.
-What it cannot read (sheared axes, NIfTI-2) nibabel does.
+What it cannot read (sheared axes, NIfTI-2) or would change (NaN, infinity) nibabel reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from medseg import axes, itk_file
-from medseg.damage import check_gzip, check_gzip_stream, cut_short, damaged
+from medseg.damage import check_gzip_stream, cut_short, damaged, fits_trailer
 from medseg.errors import BadInput, Notice
 from medseg.nifti_header import NiftiHeader, parse
 
@@ -88,9 +88,14 @@ def _check_length(header: NiftiHeader) -> None:
 
 
 def _by_itk(header: NiftiHeader) -> list[sitk.Image]:
+    # ITK turns voxels that are NaN or infinite into 0 without a word; in packed files the checksum tells
+    if header.floating and not header.packed:
+        return _by_nibabel(header)
     image = itk_file.voxels(itk_file.opened(header.path, "NiftiImageIO"))
-    if header.packed:
-        check_gzip(header.path, _head(header.path, header.start), image, header.end)
+    if header.packed and not fits_trailer(header.path, _head(header.path, header.start), image, header.end):
+        if header.floating:
+            return _by_nibabel(header)
+        check_gzip_stream(header.path, header.end)
     return itk_file.volumes(image)
 
 

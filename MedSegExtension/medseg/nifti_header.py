@@ -99,6 +99,11 @@ class NiftiHeader:
         return bool(straight and not (offset and (slope == 0 or not math.isfinite(slope))))
 
     @property
+    def floating(self) -> bool:
+        """Whether the stored voxels are floating-point numbers."""
+        return bool(self.fields.get_data_dtype().kind == "f")
+
+    @property
     def packed(self) -> bool:
         """Whether the voxels are compressed."""
         return self.path.suffix.lower() == ".gz"

@@ -11,7 +11,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from medseg import itk_file
-from medseg.damage import check_zlib, cut_short
+from medseg.damage import check_gzip, check_zlib, cut_short
 from medseg.errors import BadInput
 from medseg.suffixes import NRRD, suffix
 
@@ -63,10 +63,10 @@ def voxels(reader: sitk.ImageFileReader) -> sitk.Image:
     Raises:
         BadInput: if they are damaged or cut short.
     """
-    path = Path(reader.GetFileName())
-    if suffix(path).endswith(NRRD):
-        return itk_file.voxels(reader)
-    return _metaimage_voxels(read_header(path), reader)
+    header = read_header(Path(reader.GetFileName()))
+    if suffix(header.path).endswith(NRRD):
+        return _nrrd_voxels(header, reader)
+    return _metaimage_voxels(header, reader)
 
 
 def read_header(path: Path) -> TextHeader:
@@ -100,6 +100,14 @@ def _check_spacing(path: Path, spacing: list[float]) -> None:
     if any(not (0 < s < math.inf) for s in spacing):
         told = " x ".join(f"{s:g}" for s in spacing)
         raise BadInput(f"{path} has a voxel spacing of {told} mm; every one must be above 0: repair the header")
+
+
+def _nrrd_voxels(header: TextHeader, reader: sitk.ImageFileReader) -> sitk.Image:
+    image = itk_file.voxels(reader)
+    packed = header.fields.get("encoding", "").lower() in ("gzip", "gz")
+    if packed and not {"data file", "datafile", "byte skip", "line skip"} & set(header.fields):
+        check_gzip(header.path, b"", image, itk_file.byte_count(reader), header.end)
+    return image
 
 
 def _metaimage_voxels(header: TextHeader, reader: sitk.ImageFileReader) -> sitk.Image:

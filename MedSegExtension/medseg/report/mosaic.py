@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
@@ -27,7 +28,6 @@ _DPI = 100
 _LETTER_PX = 20
 _POSITION_PX = 16
 _LINE_PX = 1.8
-_HALO = withStroke(linewidth=_LINE_PX * 2 * 72 / _DPI, foreground="black", alpha=0.4)
 _LETTER_PLACES = ((0.0, 0.5, "left", "center"), (1.0, 0.5, "right", "center"),
                   (0.5, 1.0, "center", "top"), (0.5, 0.0, "center", "bottom"))  # fmt: skip
 
@@ -47,7 +47,9 @@ def draw(cut: Slice, largest: tuple[int, int] = TILE) -> Pixels:
     figure = Figure(figsize=(canvas[0] / _DPI, canvas[1] / _DPI), dpi=_DPI, facecolor="black")
     renderer = FigureCanvasAgg(figure)
     box = (0.5 - width / canvas[0] / 2, 0.5 - height / canvas[1] / 2, width / canvas[0], height / canvas[1])
-    _fill(figure.add_axes(box), cut)
+    # a large picture is shrunk on a phone, and its lines with it
+    line = _LINE_PX * max(width / TILE[0], 1.0) ** 0.5
+    _fill(figure.add_axes(box), cut, line * 72 / _DPI)
     _write(figure, cut)
     renderer.draw()
     return np.asarray(renderer.buffer_rgba())[..., :3].copy()
@@ -80,7 +82,7 @@ def _pixels(cut: Slice, largest: tuple[int, int]) -> tuple[int, int]:
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-def _fill(axes: Axes, cut: Slice) -> None:
+def _fill(axes: Axes, cut: Slice, line: float) -> None:
     height, width = cut.extent
     axes.set_axis_off()
     axes.imshow(
@@ -88,17 +90,17 @@ def _fill(axes: Axes, cut: Slice) -> None:
     )
     # the smaller on top: a line that two structures share then shows the inner one
     for segment, mask in sorted(cut.masks, key=lambda pair: -np.count_nonzero(pair[1])):
-        _outline(axes, segment, mask, cut.spacing)
+        outline = _outline(axes, segment, mask, cut.spacing)
+        outline.set(linewidth=line, path_effects=[withStroke(linewidth=2 * line, foreground="black", alpha=0.4)])
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 
-def _outline(axes: Axes, segment: Segment, mask: Mask, spacing: tuple[float, float]) -> None:
+def _outline(axes: Axes, segment: Segment, mask: Mask, spacing: tuple[float, float]) -> ContourSet:
     """Draw the line half-way between the centres of pixels inside and outside, closed at the picture's edge."""
     padded = np.pad(mask, 1).astype(np.float32)
     y, x = ((np.arange(n) - 0.5) * s for n, s in zip(padded.shape, spacing, strict=True))
     color = tuple(float(np.clip(c, 0.0, 1.0)) for c in segment.color)
-    lines = axes.contour(x, y, padded, levels=[0.5], colors=[color], linewidths=_LINE_PX * 72 / _DPI)
-    lines.set_path_effects([_HALO])
+    return axes.contour(x, y, padded, levels=[0.5], colors=[color])
 
 
 def _write(figure: Figure, cut: Slice) -> None:
