@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from medseg import axes, dicom_series, itk_file, lookup_table, nifti, picture, seg_nrrd, text_header
 from medseg.atomic import check_place, not_written, replacing, why_short
 from medseg.errors import BadInput
-from medseg.segmentation import Segment, Segmentation, default_segments, label_values
-from medseg.segmenter import Provenance
-from medseg.suffixes import (
+from medseg.formats import axes, dicom_series, itk_file, lookup_table, nifti, picture, seg_nrrd, text_header
+from medseg.formats.suffixes import (
     DICOM,
     METAIMAGE,
     NIFTI,
@@ -33,6 +31,8 @@ from medseg.suffixes import (
     suffix,
     writable_suffix,
 )
+from medseg.segmentation import Segment, Segmentation, default_segments, label_values
+from medseg.segmenter import Provenance
 
 _Reader = Callable[[Path, bool], list[sitk.Image]]
 _READERS: dict[str, _Reader] = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from medseg.axes import from_affine
+from medseg.formats.axes import from_affine
 from medseg.geometry import Geometry
 
 OBLIQUE = np.array(

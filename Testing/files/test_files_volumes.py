@@ -1,6 +1,5 @@
 """Files with several volumes, where one is wanted and where all are; and how long reading may take."""
 
-
 import nibabel as nib
 import numpy as np
 import pytest

@@ -43,4 +43,5 @@ def _open(card: ModelCard, weights: Mapping[str, Path], device: Device, runtime_
 
 
 def _processor() -> str:
-    return f"{platform.processor() or platform.machine()} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
+    name = platform.processor() or platform.machine()
+    return f"{name} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from medseg import itk_file
-from medseg.damage import damaged
 from medseg.errors import BadInput, Notice
+from medseg.formats import itk_file
+from medseg.formats.damage import damaged
 
 # Rec. ITU-R BT.601: the weight of red, green and blue in brightness
 _LUMA = (0.299, 0.587, 0.114)

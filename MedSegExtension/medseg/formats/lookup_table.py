@@ -9,8 +9,8 @@ import warnings
 from pathlib import Path
 
 from medseg.errors import Notice
+from medseg.formats.terminology import code_of, triplet
 from medseg.segmentation import PALETTE, Color, Segment
-from medseg.terminology import code_of, triplet
 
 _CODES = ("category", "code", "modifier", "region", "region_modifier")
 _COLUMNS = ("index", "name", "color", "key", *_CODES)

@@ -20,10 +20,10 @@ import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from medseg import axes, itk_file
-from medseg.damage import check_gzip_stream, cut_short, damaged, fits_trailer
 from medseg.errors import BadInput, Notice
-from medseg.nifti_header import NiftiHeader, parse
+from medseg.formats import axes, itk_file
+from medseg.formats.damage import check_gzip_stream, cut_short, damaged, fits_trailer
+from medseg.formats.nifti_header import NiftiHeader, parse
 
 _ALIKE_MM = 0.1
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from medseg import axes, itk_file, text_header
-from medseg.damage import damaged
 from medseg.errors import BadInput
+from medseg.formats import axes, itk_file, text_header
+from medseg.formats.damage import damaged
+from medseg.formats.terminology import tag, with_tags
 from medseg.geometry import Geometry
 from medseg.segmentation import PALETTE, Segment, Segmentation
-from medseg.terminology import tag, with_tags
 
 _FIELD = re.compile(r"Segment(\d+)_(\w+)")
 _TYPES = {

@@ -12,9 +12,9 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from medseg import axes, itk_file
-from medseg.damage import cut_short, damaged
 from medseg.errors import BadInput
+from medseg.formats import axes, itk_file
+from medseg.formats.damage import cut_short, damaged
 from medseg.geometry import Geometry, Matrix
 
 _LENGTHS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}

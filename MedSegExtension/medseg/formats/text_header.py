@@ -10,10 +10,10 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from medseg import itk_file
-from medseg.damage import check_gzip, check_zlib, cut_short
 from medseg.errors import BadInput
-from medseg.suffixes import NRRD, suffix
+from medseg.formats import itk_file
+from medseg.formats.damage import check_gzip, check_zlib, cut_short
+from medseg.formats.suffixes import NRRD, suffix
 
 _LAST_KEY = "elementdatafile"
 _MOST_LINES = 100_000

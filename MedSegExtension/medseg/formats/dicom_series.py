@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from medseg import axes, itk_file
 from medseg.errors import BadInput, Notice
+from medseg.formats import axes, itk_file
 from medseg.geometry import Geometry, Matrix
 
 _IO = "GDCMImageIO"
