@@ -3,10 +3,10 @@
     python Testing/benchmarks/volume.py            # both tables, 20 to 30 minutes on 2 cores
     python Testing/benchmarks/volume.py --only memory
 
-Speed: the shipped head (Colin 27, 181x217x181), two MONAI networks briefly trained here to tell grey matter, white matter
-and fluid apart (so that labels have real borders; the networks are for this benchmark alone). Each engine runs in a
-process of its own, as it would in use, and the runs alternate. Ours is what the worker does: its allocator setting,
-bfloat16 where the processor has it, and OpenVINO where it is installed.
+Speed: the shipped head (Colin 27, 181x217x181), two MONAI networks briefly trained here to tell grey matter, white
+matter and fluid apart (so that labels have real borders; the networks are for this benchmark alone). Each engine runs
+in a process of its own, as it would in use, and the runs alternate. Ours is what the worker does: its allocator
+setting, bfloat16 where the processor has it, and OpenVINO where it is installed.
 
 Memory: a 512x512x512 volume, 14 classes, peak resident memory of the whole process and above the input.
 """
@@ -65,7 +65,8 @@ def machine() -> str:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "",
     )
-    return f"`python Testing/benchmarks/volume.py` on {cpu or platform.processor()}, 2 threads, {time.strftime('%Y-%m-%d')}."
+    where = cpu or platform.processor()
+    return f"`python Testing/benchmarks/volume.py` on {where}, 2 threads, {time.strftime('%Y-%m-%d')}."
 
 
 def child(*arguments: str) -> subprocess.Popen[str]:

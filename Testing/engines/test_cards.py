@@ -167,7 +167,7 @@ def test_weights_outside_the_cards_folder_are_refused(card: Path, tmp_path: Path
 def test_things_that_are_no_model_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "gone.json"):
-        with pytest.raises(BadInput, match="is no model|does not exist"):
+        with pytest.raises(BadInput, match=r"is no model|does not exist"):
             adding.add(path)
 
 

@@ -79,7 +79,7 @@ class RunsCode:
 @pytest.mark.parametrize("save", [lambda value, path: path.write_bytes(pickle.dumps(value)), torch.save])
 def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path, read, save) -> None:
     save(RunsCode(tmp_path / "pwned"), tmp_path / "weights.pt")
-    with pytest.raises(BadInput, match="is not a (safetensors|TorchScript) file"):
+    with pytest.raises(BadInput, match=r"is not a (safetensors|TorchScript) file"):
         read(tmp_path / "weights.pt")
     assert not (tmp_path / "pwned").exists()
 
