@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from medseg.engines.allocator import return_freed_memory
 from medseg.engines.cards import StoredCard
 from medseg.segmenter import Segmenter
 
@@ -43,9 +44,12 @@ class LoadedModels:
         return self._models[key].segmenter
 
     def _make_room(self, size: int) -> None:
+        before = len(self._models)
         while self._models and sum(loaded.size for loaded in self._models.values()) + size > self._limit:
             self._models.popitem(last=False)
+        if len(self._models) < before:
             gc.collect()  # networks hold themselves in circles; their memory is wanted now
+            return_freed_memory()
 
 
 def _size(stored: StoredCard) -> int:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 Message = dict[str, Any]
 
 _LENGTH = struct.Struct(">I")
+_OPENING = b"-- medseg messages --\n"
 
 
-def send(stream: BinaryIO, message: Message) -> None:
+def open_line(stream: IO[bytes]) -> None:
+    """Mark where messages begin, on a stream that libraries may have printed to before."""
+    stream.write(b"\n" + _OPENING)
+    stream.flush()
+
+
+def skip_to_line(stream: IO[bytes]) -> None:
+    """Read up to the mark of `open_line`, or to the end where there is none."""
+    while stream.readline() not in (_OPENING, b""):
+        pass
+
+
+def send(stream: IO[bytes], message: Message) -> None:
     """Write one message and flush.
 
     Raises:
@@ -22,8 +35,12 @@ def send(stream: BinaryIO, message: Message) -> None:
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Message | None:
-    """Read one message; None when the other end has gone, even in the middle of one."""
+def receive(stream: IO[bytes]) -> Message | None:
+    """Read one message; None when the other end has gone, even in the middle of one.
+
+    Raises:
+        ValueError: if what comes is no message.
+    """
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

@@ -1,8 +1,8 @@
 """Arrays that two processes see at once, as memory-mapped files in one folder that cannot be left behind.
 
-A folder in memory (/dev/shm) where the system has one, in the temporary folder elsewhere. Named files were chosen
-over `multiprocessing.shared_memory` because a folder can be listed and removed by whoever survives: the worker when
-its client dies, the client when its worker dies, and the next worker when both died at once.
+A folder in memory (/dev/shm) where the system has one with room, in the temporary folder elsewhere. Named files were
+chosen over `multiprocessing.shared_memory` because a folder can be listed and removed by whoever survives: the worker
+when its client dies, the client when its worker dies, and the next worker when both died at once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ import numpy.typing as npt
 from medseg.errors import Failed
 
 PREFIX = "medseg-"
+_NAME = PREFIX + "[0-9a-f]" * 32
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the names below it are random and private to the user
+_ROOM = 1 << 30  # containers often have 64 MB there, less than one volume
 _LOCK = "in-use"
+_LOCK_BEING_MADE = "in-use-soon"
 _GRACE_SECONDS = 60.0
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -36,69 +41,84 @@ class SharedFolder:
     @classmethod
     def name_new(cls) -> SharedFolder:
         """Choose a path for a folder that does not exist yet (the worker makes it, so that it can also remove it)."""
-        return cls(_base() / f"{PREFIX}{uuid.uuid4().hex}")
+        roomy = _usable_memory() and shutil.disk_usage(_MEMORY).free >= _ROOM
+        base = _MEMORY if roomy else Path(tempfile.gettempdir())
+        return cls(base / f"{PREFIX}{uuid.uuid4().hex}")
 
     def make(self) -> TextIO:
         """Create the folder and return the lock that marks it as in use for as long as this process lives."""
         self.path.mkdir(mode=0o700)
-        lock = (self.path / _LOCK).open("w", encoding="ascii")
-        if os.name == "posix":
-            import fcntl
+        if os.name != "posix":
+            return (self.path / _LOCK).open("w", encoding="ascii")  # to be open is to be locked
+        import fcntl
 
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # locked before it gets its name: a sweep in between would take the folder for abandoned
+        lock = (self.path / _LOCK_BEING_MADE).open("w", encoding="ascii")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (self.path / _LOCK_BEING_MADE).rename(self.path / _LOCK)
         return lock
 
     def remove(self) -> None:
         """Delete the folder and all arrays in it; arrays that are mapped stay readable where the system allows it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        for _ in range(_ATTEMPTS):  # another thread may be putting an array while this one empties the folder
+            shutil.rmtree(self.path, ignore_errors=True)
+            if not self.path.exists():
+                return
+            time.sleep(0.01)
+
+    def clear(self) -> None:
+        """Delete all arrays."""
+        with contextlib.suppress(FileNotFoundError):
+            for path in self.path.iterdir():
+                if path.name != _LOCK:
+                    path.unlink(missing_ok=True)
 
     def put(self, array: npt.NDArray[Any]) -> dict[str, Any]:
         """Copy an array into the folder and return what the other process needs to `take` it.
 
         Raises:
-            Failed: if there is no memory or disk left for it.
+            Failed: if there is no room for it, or the folder is gone.
         """
-        name = uuid.uuid4().hex
+        path = self.path / uuid.uuid4().hex
         try:
-            self._reserve(self.path / name, max(array.nbytes, 1))
+            # written, not mapped: a full /dev/shm is an error here, and a bus error on a mapping
+            with path.open("xb") as stream:
+                stream.write(np.ascontiguousarray(array).data)
         except OSError as fault:
-            (self.path / name).unlink(missing_ok=True)
-            raise Failed(f"no room for {array.nbytes >> 20} MB in {self.path}: {fault.strerror}") from fault
-        if array.size:
-            np.memmap(self.path / name, array.dtype, "r+", shape=array.shape)[...] = array
-        return {"file": name, "shape": list(array.shape), "dtype": array.dtype.str}
+            path.unlink(missing_ok=True)
+            size = array.nbytes / 1e6
+            raise Failed(f"{size:.1f} MB could not be passed on through {self.path}: {fault.strerror}") from fault
+        return {"file": path.name, "shape": list(array.shape), "dtype": array.dtype.str}
 
     def take(self, reference: dict[str, Any]) -> npt.NDArray[Any]:
-        """Map an array that the other process put here, read-only."""
+        """Map an array that the other process put here, read-only.
+
+        Raises:
+            Failed: if it is gone.
+        """
         shape = tuple(int(n) for n in reference["shape"])
         if 0 in shape:
             return np.zeros(shape, reference["dtype"])
-        return np.memmap(self.path / Path(reference["file"]).name, reference["dtype"], "r", shape=shape)
+        try:
+            return np.memmap(self.path / Path(reference["file"]).name, reference["dtype"], "r", shape=shape)
+        except OSError as fault:
+            raise Failed(f"an array is gone from {self.path}: {fault.strerror}") from fault
 
     def drop(self, reference: dict[str, Any]) -> None:
         """Delete one array."""
         (self.path / Path(reference["file"]).name).unlink(missing_ok=True)
 
-    @staticmethod
-    def _reserve(path: Path, size: int) -> None:
-        # claim the memory now: a sparse file in a full /dev/shm would end in SIGBUS on the first write
-        with path.open("wb") as stream:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(stream.fileno(), 0, size)
-            else:
-                stream.truncate(size)
-
 
 def sweep() -> None:
     """Delete folders whose processes have all died."""
-    for folder in _base().glob(f"{PREFIX}*"):
-        if _abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for base in {_MEMORY if _usable_memory() else Path(tempfile.gettempdir()), Path(tempfile.gettempdir())}:
+        for folder in base.glob(_NAME):
+            if _abandoned(folder):
+                SharedFolder(folder).remove()
 
 
-def _base() -> Path:
-    memory = Path("/dev/shm")  # noqa: S108 - the names below it are random and private to the user
-    return memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+def _usable_memory() -> bool:
+    return _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)
 
 
 def _abandoned(folder: Path) -> bool:

@@ -64,9 +64,3 @@ def unpack_prediction(message: Message, card: ModelCard, folder: SharedFolder) -
         Provenance.from_json(message["provenance"]),
         Uncertainty(*[unpack_image(part, folder) for part in maps]) if maps else None,
     )
-
-
-def discard(answer: Message, folder: SharedFolder) -> None:
-    """Drop the voxels of an answer that nobody wants any more."""
-    for image in [answer["labels"], *(answer["uncertainty"] or [])]:
-        folder.drop(image["voxels"])

@@ -1,8 +1,9 @@
 """The process that runs networks, so that a crash of theirs is not a crash of the host.
 
-Started by `medseg.engines.client` from the host's own interpreter. Requests come in on standard input and answers go
-out on standard output, voxels through a shared folder. One thread owns the models (GPU plans belong to a thread);
-another only reads, so that a cancel is seen while a network runs, and so that this process ends with its client.
+Started by `medseg.engines.worker_process` from the host's own interpreter. Requests come in on standard input and
+answers go out on standard output, voxels through a shared folder. One thread owns the models (GPU plans belong to a
+thread); another only reads, so that a cancel is seen while a network runs, and so that this process ends with its
+client; a third one sees the client's end where a forked copy of it still holds the line open.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import psutil
 
-from medseg.engines import catalog, wire
-from medseg.engines.allocator import keep_freed_memory
+from medseg.engines import catalog, process_tree, wire
+from medseg.engines.allocator import keep_freed_memory, return_freed_memory
 from medseg.engines.loaded_models import LoadedModels
-from medseg.engines.messages import Message, receive, send
+from medseg.engines.messages import Message, open_line, receive, send
 from medseg.engines.shared_folder import SharedFolder, sweep
 from medseg.errors import BadInput, Failed
+from medseg.notices import collected
 from medseg.progress import Cancelled
 
 _SHARE_OF_MEMORY = 0.25
+_IDLE_SECONDS = 30.0
+_WATCH_SECONDS = 0.5
 
 
 class Worker:
@@ -39,20 +44,33 @@ class Worker:
         self._cancelled: set[int] = set()
         self._sending = threading.Lock()
 
-    def run(self) -> None:
-        """Serve until the client goes; then this process ends."""
+    def run(self) -> NoReturn:
+        """Serve until the client goes; then this process ends.
+
+        Raises:
+            OSError: if the client went in the middle of an answer.
+        """
         threading.Thread(target=self._read, daemon=True).start()
         self._send({"type": "ready", "pid": os.getpid()})
         while True:
-            self._answer(self._jobs.get())
+            self._answer(self._next_job())
 
     def _read(self) -> None:
-        while (message := receive(self._requests)) is not None:
-            if message["type"] == "cancel":
-                self._cancelled.add(message["job"])
-            else:
-                self._jobs.put(message)
-        vanish(self._folder)
+        try:
+            while (message := receive(self._requests)) is not None:
+                if message["type"] == "cancel":
+                    self._cancelled.add(message["job"])
+                else:
+                    self._jobs.put(message)
+        finally:
+            vanish(self._folder)
+
+    def _next_job(self) -> Message:
+        try:
+            return self._jobs.get(timeout=_IDLE_SECONDS)
+        except queue.Empty:
+            return_freed_memory()
+            return self._jobs.get()
 
     def _answer(self, request: Message) -> None:
         job = request["job"]
@@ -60,13 +78,13 @@ class Worker:
             answer = _ANSWERS[request["type"]](self, request)
         except Cancelled:
             answer = {"type": "cancelled"}
-        except BadInput as fault:
-            answer = {"type": "error", "kind": "BadInput", "message": str(fault)}
-        except (RuntimeError, ValueError, OSError) as fault:
+        except (BadInput, Failed) as fault:
+            kind = "BadInput" if isinstance(fault, BadInput) else "Failed"
+            answer = {"type": "error", "kind": kind, "message": str(fault)}
+        except (RuntimeError, ValueError, OSError, MemoryError, ImportError) as fault:
             # what libraries raise when work fails; anything else is a fault of ours and ends this process, log and all
             print(traceback.format_exc(), file=sys.stderr, flush=True)  # noqa: T201
-            named = str(fault) if isinstance(fault, Failed) else f"{type(fault).__name__}: {fault}"
-            answer = {"type": "error", "kind": "Failed", "message": named}
+            answer = {"type": "error", "kind": "Broken", "message": f"{type(fault).__name__}: {fault}"}
         self._cancelled.discard(job)
         self._send({**answer, "job": job})
 
@@ -75,9 +93,10 @@ class Worker:
         images = [wire.unpack_image(image, self._folder) for image in request["images"]]
         self._report(job, 0.0, "loading the model")
         stored = wire.unpack_model(request["model"])
-        segmenter = self._models.get(stored, request["device"], request["runtime"])
-        prediction = segmenter.predict(images, lambda fraction, text: self._report(job, fraction, text))
-        return {"type": "result", **wire.pack_prediction(prediction, self._folder)}
+        with collected() as notices:
+            segmenter = self._models.get(stored, request["device"], request["runtime"])
+            prediction = segmenter.predict(images, lambda fraction, text: self._report(job, fraction, text))
+        return {"type": "result", "notices": notices, **wire.pack_prediction(prediction, self._folder)}
 
     def _report(self, job: int, fraction: float, text: str) -> None:
         if job in self._cancelled:
@@ -85,34 +104,54 @@ class Worker:
         self._send({"type": "progress", "job": job, "fraction": fraction, "message": text})
 
     def _send(self, message: Message) -> None:
-        with self._sending:
+        with self._sending:  # an engine may report from threads of its own
             send(self._answers, message)
 
 
 _ANSWERS: dict[str, Callable[[Worker, Message], Message]] = {"predict": Worker._predict}
 
 
-def vanish(folder: SharedFolder) -> None:
+def vanish(folder: SharedFolder) -> NoReturn:
     """End this process and its children at once and leave nothing behind."""
     folder.remove()
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
+    process_tree.end(psutil.Process())
     os._exit(0)
 
 
 def main() -> None:
     """Serve the client at the other end of standard input and output."""
     keep_freed_memory()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not end up among the answers
+    requests, answers = _line()
+    folder, client = SharedFolder(Path(sys.argv[1])), psutil.Process(int(sys.argv[2]))
     sweep()
-    folder = SharedFolder(Path(sys.argv[1]))
     _lock = folder.make()
+    threading.Thread(target=_watch, args=(client, folder), daemon=True).start()
     models = LoadedModels(catalog.open_segmenter, int(psutil.virtual_memory().total * _SHARE_OF_MEMORY))
     try:
-        Worker(sys.stdin.buffer, answers, folder, models).run()
-    except OSError:  # the client is gone in the middle of an answer
+        Worker(requests, answers, folder, models).run()
+    except OSError:
         vanish(folder)
+    finally:
+        # a fault of ours: no thread or library may keep a process alive that answers no more
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _line() -> tuple[BinaryIO, BinaryIO]:
+    """Take standard input and output for messages, out of the reach of libraries and of processes they start."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    open_line(answers)
+    return requests, answers
+
+
+def _watch(client: psutil.Process, folder: SharedFolder) -> None:
+    while process_tree.runs(client):
+        time.sleep(_WATCH_SECONDS)
+    vanish(folder)
 
 
 if __name__ == "__main__":

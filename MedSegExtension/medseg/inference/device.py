@@ -68,3 +68,9 @@ def why_no_gpu() -> str:
     except RuntimeError as fault:
         return f"the GPU is there but fails to compute: {str(fault).splitlines()[0]}"
     return ""
+
+
+def empty_cache() -> None:
+    """Return the GPU memory that PyTorch keeps for later to the system; nothing where no GPU was used."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import SimpleITK as sitk
 import torch
 
 from medseg import inputs
+from medseg.errors import Notice
 from medseg.geometry import Geometry
 from medseg.inference import postprocess, preprocess, volume
 from medseg.inference.device import Device
@@ -55,6 +57,8 @@ class TorchSegmenter:
             progress(0.9, "putting the result onto the image")
             with watch.step("restore"):
                 segmentation = postprocess.restore(labels, prepared.grid, Geometry.of(images[0]), self._card)
+        for note in notes:
+            warnings.warn(note, Notice, stacklevel=2)
         progress(1.0, "done")
         return Prediction(segmentation, self._provenance(notes, watch))
 

@@ -1,0 +1,277 @@
+"""One worker process as its client holds it: two pipes, a shared folder, a log, and an end that is never forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+import medseg
+from medseg.engines import process_tree
+from medseg.engines.messages import Message, receive, send, skip_to_line
+from medseg.engines.shared_folder import SharedFolder
+from medseg.errors import BadInput, Failed
+from medseg.progress import Progress
+
+POLL_SECONDS = 0.1
+_GRACE_SECONDS = 0.5
+_EXIT_SECONDS = 0.2
+_START_SECONDS = 60.0
+_JOIN_SECONDS = 1.0
+_LOG_TAIL = 2000
+
+
+class WorkerProcess:
+    """Runs until `end`, until this object is lost, or until the interpreter exits, whichever comes first."""
+
+    def __init__(self, executable: str) -> None:
+        """Start the process; it is not ready yet.
+
+        Raises:
+            Failed: if the interpreter cannot be started.
+        """
+        self.folder = SharedFolder.name_new()
+        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._parts = _start(executable, self.folder, self._messages)
+        self.end = weakref.finalize(self, self._parts.end)
+        self._pid = 0
+        self._jobs = 0
+
+    @property
+    def pid(self) -> int:
+        """Process number of the worker once it is ready: where the interpreter is a launcher, of what it launched."""
+        return self._pid
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take a job: it runs, is not of another process that was forked, and has its folder still."""
+        ours = self._parts.owner == os.getpid() and self.end.alive
+        return ours and process_tree.runs(self._parts.process) and self.folder.path.is_dir()
+
+    def await_ready(self, progress: Progress) -> None:
+        """Wait until the process listens; where `progress` raises, the process ends.
+
+        Raises:
+            Failed: if it ends or takes too long; the message holds what it said.
+        """
+        until = time.monotonic() + _START_SECONDS
+        try:
+            while not self._pid and time.monotonic() < until:
+                message = self._next(progress, (0.0, "starting the worker process"))
+                self._pid = message["pid"] if message else 0
+            if not self._pid:
+                raise Failed(f"the worker process was not ready within {_START_SECONDS:.0f} s{self._last_words()}")
+        finally:
+            if not self._pid:
+                self.end()
+
+    def ask(self, request: Message, progress: Progress) -> Message:
+        """Send a request and wait for its result; whatever `progress` raises cancels the job.
+
+        When this returns or raises, the worker is done with the job, or has ended.
+
+        Raises:
+            BadInput: as the worker found.
+            Failed: if the work failed, or the worker died; the message holds its last words.
+        """
+        self._jobs += 1
+        job, answer = self._jobs, None
+        try:
+            self._send({**request, "job": job})
+            answer = self._answer(job, progress)
+        finally:
+            if answer is None:  # Cancelled, Ctrl-C, or a fault in the host's own progress function
+                self._stop(job)
+        if answer["type"] == "error":
+            raise self._fault(answer)
+        return answer
+
+    def _fault(self, answer: Message) -> Exception:
+        if answer["kind"] == "BadInput":
+            return BadInput(answer["message"])
+        if answer["kind"] == "Broken":
+            self.end()  # after a fault on a GPU every later kernel of its process fails too
+        return Failed(answer["message"])
+
+    def _send(self, message: Message) -> None:
+        try:
+            send(self._parts.requests, message)
+        except (OSError, ValueError) as fault:  # ended by itself, or by another thread that closed the client
+            raise self._died() from fault
+
+    def _answer(self, job: int, progress: Progress) -> Message:
+        latest = (0.0, "starting")
+        while True:
+            message = self._next(progress, latest)
+            if message is None or message.get("job") != job:
+                continue  # silence, or what is left of a job that was cancelled
+            if message["type"] != "progress":
+                return message
+            latest = (message["fraction"], message["message"])
+            progress(*latest)
+
+    def _next(self, progress: Progress, latest: tuple[float, str]) -> Message | None:
+        """Return the next message, or None after a moment of silence, in which the host may want to cancel."""
+        try:
+            message = self._messages.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            progress(*latest)
+            if not process_tree.runs(self._parts.process):
+                self._hang_up()
+            return None
+        if message is None:
+            self._messages.put(None)
+            raise self._died()
+        return message
+
+    def _hang_up(self) -> None:
+        """Make sure that the last of the messages comes: what a dead process left behind may hold the line open."""
+        process_tree.end(self._parts.process)
+        self._parts.reader.join(_JOIN_SECONDS)
+        self._messages.put(None)
+
+    def _stop(self, job: int) -> None:
+        """Ask the job to stop; a worker that does not within the grace period is ended."""
+        stopped = False
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                send(self._parts.requests, {"type": "cancel", "job": job})
+                stopped = self._stopped(job)
+        finally:
+            if not stopped:
+                self.end()
+
+    def _stopped(self, job: int) -> bool:
+        until = time.monotonic() + _GRACE_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            try:
+                message = self._messages.get(timeout=left)
+            except queue.Empty:
+                return False
+            if message is None:
+                return False
+            if message.get("job") == job and message["type"] != "progress":
+                return True
+        return False
+
+    def _died(self) -> Failed:
+        if not self.end.alive:
+            return Failed("the worker process was closed while a job ran in it")
+        words = self._last_words()
+        self.end()
+        when = "in the middle of the job" if self._pid else "before it was ready"
+        return Failed(
+            f"the worker process ended {when} ({self._parts.how_it_ended()}); the next job starts anew{words}"
+        )
+
+    def _last_words(self) -> str:
+        text = self._parts.log_text().strip()[-_LOG_TAIL:]
+        return f". Its last words:\n{text}" if text else ""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What must be ended, apart from the object whose loss ends it."""
+
+    owner: int
+    popen: subprocess.Popen[bytes]
+    process: psutil.Process
+    requests: IO[bytes]
+    reader: threading.Thread
+    folder: SharedFolder
+    log: IO[bytes]
+
+    def end(self) -> None:
+        """Kill the process with all its children, and remove its folder."""
+        if os.getpid() != self.owner:  # a forked copy of the client
+            return
+        process_tree.end(self.process)
+        self.folder.remove()
+        try:
+            self.popen.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:  # it takes seconds to give back many gigabytes: not while a user waits
+            if threading.main_thread().is_alive():  # not at the end of the interpreter
+                threading.Thread(target=self._tidy).start()
+                return
+        self._tidy()
+
+    def _tidy(self) -> None:
+        self.popen.wait()
+        self.folder.remove()  # should a last call to the system have put something there
+        if self.reader is not threading.current_thread():  # where a garbage collection may happen as well
+            self.reader.join(_JOIN_SECONDS)
+        for stream in (self.requests, self.log):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    def how_it_ended(self) -> str:
+        code = self.popen.wait()
+        if code >= 0:
+            return f"exit code {code}"
+        why = ", perhaps because memory ran out" if -code == getattr(signal, "SIGKILL", None) else ""
+        return f"{signal.Signals(-code).name}{why}"
+
+    def log_text(self) -> str:
+        with contextlib.suppress(ValueError):  # closed by another thread just now
+            self.log.seek(0)
+            return self.log.read().decode(errors="replace")
+        return ""
+
+
+def _start(executable: str, folder: SharedFolder, messages: queue.SimpleQueue[Message | None]) -> _Parts:
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+    try:
+        popen = _popen(executable, folder, log)
+    except OSError as fault:
+        log.close()
+        raise Failed(f"the worker process cannot be started with {executable!r}: {fault.strerror or fault}") from fault
+    requests, answers = popen.stdin, popen.stdout
+    if requests is None or answers is None:
+        raise Failed("the worker process has no pipes")
+    reader = threading.Thread(target=_read, args=(answers, messages), daemon=True)
+    reader.start()
+    return _Parts(os.getpid(), popen, psutil.Process(popen.pid), requests, reader, folder, log)
+
+
+def _popen(executable: str, folder: SharedFolder, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    # -P: a file like random.py in the current folder must not take a library's place; faulthandler: a crash in a
+    # library leaves its place in the log
+    options = ["-P", "-X", "faulthandler", "-m", "medseg.engines.worker"]
+    return subprocess.Popen(
+        [executable, *options, str(folder.path), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=_environment(),
+        start_new_session=os.name == "posix",  # Ctrl-C is the client's to handle, and the group is killed as one
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+
+
+def _read(stream: IO[bytes], messages: queue.SimpleQueue[Message | None]) -> None:
+    # holds neither process nor client, so that these can be lost
+    try:
+        skip_to_line(stream)
+        while (message := receive(stream)) is not None:
+            messages.put(message)
+    finally:
+        messages.put(None)
+        stream.close()
+
+
+def _environment() -> dict[str, str]:
+    """The worker must find this very package, wherever the host found it."""
+    package = str(Path(medseg.__file__).resolve().parents[1])
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": package + (os.pathsep + known if known else "")}
