@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from medseg.engines.allocator import return_freed_memory
 from medseg.engines.cards import StoredCard
+from medseg.engines.weights import located_at
 from medseg.segmenter import Segmenter
 
 Open = Callable[[StoredCard, str, str], Segmenter]
@@ -54,8 +55,6 @@ class LoadedModels:
 
 def _size(stored: StoredCard) -> int:
     """Bytes of the model's files: what its weights take in memory, near enough."""
-    from medseg.engines.weights import located
-
     if stored.card.engine in ("network", "torchscript"):
-        return sum(path.stat().st_size for path in located(stored).values())
+        return sum(located_at(stored, part).stat().st_size for part in stored.card.weights)
     return sum(path.stat().st_size for path in stored.folder.rglob("*") if path.is_file())

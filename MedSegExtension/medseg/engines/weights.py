@@ -26,7 +26,7 @@ def verified(stored: StoredCard, weights: Weights) -> Path:
     Raises:
         BadInput: if it is missing or differs.
     """
-    path = _path(stored, weights)
+    path = located_at(stored, weights)
     found = sha256(path)
     if found != weights.sha256:
         raise BadInput(
@@ -42,7 +42,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _path(stored: StoredCard, weights: Weights) -> Path:
+def located_at(stored: StoredCard, weights: Weights) -> Path:
+    """Return where a weights file lies, unchecked.
+
+    Raises:
+        BadInput: if it is missing.
+    """
     path = _in_package(stored, weights) if weights.package else _in_folder(stored, weights)
     if not path.is_file():
         raise BadInput(f"model {stored.card.name} lacks its weights {path}; install the model again")
