@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from medseg import inputs, resources
 from medseg.errors import BadInput, Notice
 from medseg.geometry import Geometry
-from medseg.model_card import Channel, ModelCard
+from medseg.model_card import Channel, Inference, ModelCard, Preprocessing
 
 GRID = Geometry((6, 5, 4), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
 
@@ -82,7 +82,17 @@ def test_a_channel_of_another_place_or_dimension_is_refused() -> None:
         inputs.fit(card(2), [image(), image(1, far)])
     flat = Geometry((6, 5), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0, 0.0, 1.0))
     with pytest.raises(BadInput, match="is 2D but the first image is 3D"):
-        inputs.fit(card(2), [image(), image(1, flat)])
+        inputs.fit(replace(card(2), preprocessing=Preprocessing()), [image(), image(1, flat)])
+
+
+@pytest.mark.parametrize(("window", "spacing"), [((64, 64), (1.0, 1.0)), ((64, 64, 64), (1.0, 1.0, 1.0))])
+def test_a_radiograph_is_not_a_volume_nor_a_volume_a_radiograph(window: tuple[int, ...], spacing: tuple) -> None:
+    model = replace(card(1), preprocessing=Preprocessing(), inference=Inference(window=window))
+    wanted = Geometry((9,) * len(window), spacing, (0.0,) * len(window), tuple(np.eye(len(window)).ravel()))
+    inputs.fit(model, [image(0, wanted)])
+    other = GRID if len(window) == 2 else Geometry((6, 5), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0, 0.0, 1.0))
+    with pytest.raises(BadInput, match=rf"scan is {other.dimension}D but model brain-t1 wants {len(window)}D images"):
+        inputs.fit(model, [image(0, other)], ["scan"])
 
 
 def test_a_small_channel_inside_a_large_one_overlaps_it() -> None:

@@ -33,6 +33,11 @@ def fit(card: ModelCard, images: Sequence[sitk.Image], names: Sequence[str] = ()
         )
     for image, name in zip(images, called, strict=True):
         _check(image, name)
+        if card.dimension not in (0, image.GetDimension()):
+            raise BadInput(
+                f"{name} is {image.GetDimension()}D but model {card.name} wants {card.dimension}D images; "
+                "choose another image or model"
+            )
     return [_on_first(images[0], image, name) for image, name in zip(images, called, strict=True)]
 
 

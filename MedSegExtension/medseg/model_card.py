@@ -137,6 +137,12 @@ class ModelCard:
         main = [w.sha256 for w in self.weights if w.stage == "main"]
         return (main or [w.sha256 for w in self.weights] or [""])[0]
 
+    @property
+    def dimension(self) -> int:
+        """2 for radiographs, 3 for volumes, as far as the card tells; 0 where it does not."""
+        told = self.network.get("arguments", {}).get("spatial_dims", 0)
+        return len(self.inference.window) or len(self.preprocessing.size) or int(told)
+
     def as_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values; `from_json` reads them back."""
         data: dict[str, Any] = asdict(self)

@@ -3,10 +3,10 @@
     python Testing/benchmarks/volume.py            # both tables, about 15 minutes on 2 cores
     python Testing/benchmarks/volume.py --only memory
 
-Speed: the brain of the shipped head (Colin 27, cut to 144x176x144), two MONAI networks briefly trained here to tell grey matter, white
-matter and fluid apart (so that labels have real borders; the networks are for this benchmark alone). Each engine runs
-in a process of its own, as it would in use, and the runs alternate. Ours is what the worker does: its allocator
-setting, bfloat16 where the processor has it, and OpenVINO where it is installed.
+Speed: the brain of the shipped head (Colin 27, cut to 144x176x144), two MONAI networks briefly trained here to tell
+grey matter, white matter and fluid apart (so that labels have real borders; they are for this benchmark alone). Each
+engine runs in a process of its own, as it would in use, and the runs alternate. Ours is what the worker does: its
+allocator setting, bfloat16 where the processor has it, and OpenVINO where it is installed.
 
 Memory: a 512x512x512 volume, 14 classes, peak resident memory of the whole process and above the input.
 """
