@@ -139,7 +139,9 @@ class ModelCard:
 
     @property
     def dimension(self) -> int:
-        """2 for radiographs, 3 for volumes, as far as the card tells; 0 where it does not."""
+        """2 for radiographs, 3 for volumes; 0 where the card does not tell (a bundle may run slice by slice)."""
+        if self.engine in ("bundle", "nnunet"):
+            return 0
         told = self.network.get("arguments", {}).get("spatial_dims", 0)
         return len(self.inference.window) or len(self.preprocessing.size) or int(told)
 

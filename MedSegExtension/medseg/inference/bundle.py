@@ -50,7 +50,7 @@ class BundleSegmenter:
         config = bundle_config.load(self._bundle.config)
         trusted = str(card.bundle.get("sha256", "")) if card.bundle.get("trusted") else ""
         self._trusted = bundle_config.require_safe(self._bundle, config, trusted)
-        _require_same_weights(card, self._bundle)
+        _require_unchanged(card, self._bundle)
         self._parts = bundle_parts.build(self._bundle, config, device.device, self._trusted)
 
     @property
@@ -103,13 +103,15 @@ class BundleSegmenter:
         return replace(record, software={**record.software, f"bundle {self._bundle.name}": self._card.version})
 
 
-def _require_same_weights(card: ModelCard, bundle: Bundle) -> None:
-    found = fingerprints.of_file(bundle.weights)
-    if card.sha256 not in ("", found):
+def _require_unchanged(card: ModelCard, bundle: Bundle) -> None:
+    weights, known = fingerprints.of_file(bundle.weights), str(card.bundle.get("sha256", ""))
+    if card.sha256 not in ("", weights):
         raise BadInput(
-            f"weights {bundle.weights} of model {card.name} are not the ones its card names (SHA-256 {found[:12]}..., "
-            f"expected {card.sha256[:12]}...); add the bundle again"
+            f"weights {bundle.weights} of model {card.name} are not the ones its card names (SHA-256 {weights[:12]}, "
+            f"expected {card.sha256[:12]}); add the bundle again"
         )
+    if known not in ("", bundle.fingerprint):
+        raise BadInput(f"bundle {bundle.folder} has changed since model {card.name} was added; add it again")
 
 
 def _segmentation(pred: torch.Tensor, grid: Geometry, card: ModelCard) -> Segmentation:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from medseg.errors import BadInput
-from medseg.inference import bundle_config, bundle_files, fingerprints
+from medseg.errors import BadInput, Notice
+from medseg.inference import bundle_config, fingerprints
 from medseg.inference.bundle_files import Bundle
 from medseg.model_card import Channel, Inference, ModelCard, Weights
-from medseg.segmentation import PALETTE, Segment
+from medseg.segmentation import PALETTE, Segment, default_segments
 
 _LICENSES = {
     "Apache-2.0": r"Apache License\W+Version 2\.0",
@@ -51,7 +52,7 @@ def card_of(bundle: Bundle, trusted_sha256: str = "") -> ModelCard:
         segments=_segments(bundle, config),
         weights=(_weights(bundle),),
         inference=_inference(bundle, config),
-        bundle={"path": str(bundle.folder), "sha256": bundle_files.fingerprint(bundle.folder), "trusted": trusted},
+        bundle={"path": str(bundle.folder), "sha256": bundle.fingerprint, "trusted": trusted},
     )
 
 
@@ -67,7 +68,8 @@ def keeps_channels(bundle: Bundle, config: Mapping[str, Any]) -> bool:
 
 def _inputs(bundle: Bundle) -> tuple[Channel, ...]:
     inputs = _mapping(_mapping(bundle.metadata.get("network_data_format")).get("inputs"))
-    others = [key for key, value in inputs.items() if _mapping(value).get("type", "image") != "image"]
+    # some bundles give the image's type as "magnitude", or leave it out
+    others = [key for key, value in inputs.items() if key != "image" and _mapping(value).get("type") != "image"]
     if not inputs or others:
         what = f"wants {', '.join(others)}, which is no image" if others else "does not say which images it wants"
         raise BadInput(f"bundle {bundle.folder} {what} (configs/metadata.json: network_data_format/inputs)")
@@ -92,11 +94,17 @@ def _segments(bundle: Bundle, config: Mapping[str, Any]) -> tuple[Segment, ...]:
         return (Segment(1, only, PALETTE[0]),)
     found = {value: name for value, name in sorted(names.items()) if value > 0}
     if not found:
-        raise BadInput(
-            f"bundle {bundle.folder} does not name what it segments "
-            "(configs/metadata.json: network_data_format/outputs/pred/channel_def)"
-        )
+        return _unnamed(bundle)
     return tuple(Segment(value, name, PALETTE[(value - 1) % len(PALETTE)]) for value, name in found.items())
+
+
+def _unnamed(bundle: Bundle) -> tuple[Segment, ...]:
+    where = "configs/metadata.json: network_data_format/outputs/pred"
+    count = _count(_output(bundle))
+    if count == 0:
+        raise BadInput(f"bundle {bundle.folder} does not say what it segments ({where})")
+    warnings.warn(f"bundle {bundle.name} does not name what it segments ({where})", Notice, stacklevel=4)
+    return default_segments(range(1, max(count, 2)))
 
 
 def _output(bundle: Bundle) -> Mapping[str, Any]:

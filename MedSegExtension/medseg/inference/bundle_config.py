@@ -17,12 +17,14 @@ from typing import Any
 import torch
 
 from medseg.errors import BadInput
-from medseg.inference import bundle_files, bundle_targets
+from medseg.inference import bundle_targets
 from medseg.inference.bundle_files import Bundle
 from medseg.inference.bundle_targets import Use
 
 Config = dict[str, Any]
 
+# arguments in published bundles that MONAI has dropped since, and that never changed the result
+_GONE = {"SwinUNETR": ("img_size",)}
 _MOST_ITEMS = 200_000  # YAML aliases can unfold a few lines into billions of items
 _DEEPEST = 60
 _SHOWN = 5
@@ -80,13 +82,13 @@ def require_safe(bundle: Bundle, config: Mapping[str, Any], trusted_sha256: str)
     found = [*findings(config, f"{bundle.config.name} "), *findings(bundle.metadata, "metadata.json ")]
     if not found and not trusted_sha256:
         return False
-    current = bundle_files.fingerprint(bundle.folder)
     if not trusted_sha256:
-        raise BadInput(_refusal(bundle, found, current))
-    if trusted_sha256.lower() != current:
+        raise BadInput(_refusal(bundle, found))
+    if trusted_sha256.lower() != bundle.fingerprint:
         raise BadInput(
-            f"bundle {bundle.folder} is not the one that is trusted: its files have SHA-256 {current}, trusted is "
-            f"{trusted_sha256}. Read what changed; if you trust it still, add it again with --trust {current}"
+            f"bundle {bundle.folder} is not the one that is trusted: its files have SHA-256 {bundle.fingerprint}, "
+            f"trusted is {trusted_sha256}. Read what changed; if you trust it still, add it again with "
+            f"--trust {bundle.fingerprint}"
         )
     return True
 
@@ -150,13 +152,13 @@ def _makes(node: Mapping[str, Any]) -> str:
     return f"downloads weights, pretrained = {node['pretrained']!r}" if node.get("pretrained") else ""
 
 
-def _refusal(bundle: Bundle, found: list[Finding], current: str) -> str:
+def _refusal(bundle: Bundle, found: list[Finding]) -> str:
     more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     listed = "".join(f"\n  {finding}" for finding in found[:_SHOWN])
     return (
         f"bundle {bundle.folder} runs code of its own, which is refused unless you trust it:{listed}{more}\n"
-        f"Read its configs and scripts. If you trust them, add the bundle with --trust {current} (the SHA-256 of its "
-        "configs, scripts and models; any later change to them ends the trust)"
+        f"Read its configs and scripts. If you trust them, add the bundle with --trust {bundle.fingerprint} (the "
+        "SHA-256 of its configs, scripts and models; any later change to them ends the trust)"
     )
 
 
@@ -172,6 +174,8 @@ def _adapt(node: Config, device: torch.device, trusted: bool) -> Config:
     target = node.get("_target_")
     if target is None:
         return node
+    for name in _GONE.get(str(target).rpartition(".")[2], ()):
+        node.pop(name, None)
     if "device" in node:
         node["device"] = device if bundle_targets.is_network(target) else torch.device("cpu")
     if bundle_targets.is_loader(target) or bundle_targets.is_saver(target):

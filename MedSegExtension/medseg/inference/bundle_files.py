@@ -6,6 +6,7 @@ The layout is the one of the MONAI model zoo: `configs/metadata.json`, `configs/
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -46,6 +47,11 @@ class Bundle:
             if (path := self.folder / "configs" / name).is_file():
                 return path
         raise BadInput(f"bundle {self.folder} has none of {', '.join(CONFIG_NAMES)} in configs; it cannot segment")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """See `fingerprint`; taken once, when first asked for."""
+        return fingerprint(self.folder)
 
     @property
     def weights(self) -> Path:

@@ -118,7 +118,16 @@ def _made(bundle: Bundle, parser: Any, name: str) -> Any:
     try:
         return parser.get_parsed_content(name)
     except _BUILDING as fault:
-        raise BadInput(f"bundle {bundle.folder}: its {name} cannot be built: {_reason(fault)}") from fault
+        raise BadInput(
+            f"bundle {bundle.folder}: its {name} cannot be built: {_reason(fault)} (the bundle is for MONAI "
+            f"{bundle.metadata.get('monai_version', 'of a version it does not say')}, installed is {_version()})"
+        ) from fault
+
+
+def _version() -> str:
+    import monai
+
+    return str(monai.__version__)
 
 
 def _loading(bundle: Bundle, parser: Any) -> Loading:

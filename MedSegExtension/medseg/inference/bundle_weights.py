@@ -77,14 +77,14 @@ def fill(network: torch.nn.Module, state: State, path: Path) -> None:
 
 
 def _numpy_numbers() -> list[Any]:
-    """Let numpy's numbers through, which trainers leave in checkpoints: they are data."""
+    """Let numpy's numbers and arrays of numbers through, which trainers leave in checkpoints: they are data."""
     import numpy as np
-    from numpy.dtypes import BoolDType, Float32DType, Float64DType, Int32DType, Int64DType
 
-    scalar = np.float64(0).__reduce__()[0]
-    # files written under numpy 1 name the same function by its old place
-    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, BoolDType, Float32DType, Float64DType,
-            Int32DType, Int64DType]  # fmt: skip
+    scalar, rebuild = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
+    # files written under numpy 1 name the same functions by their old place
+    old = [(scalar, "numpy.core.multiarray.scalar"), (rebuild, "numpy.core.multiarray._reconstruct")]
+    dtypes = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}
+    return [scalar, rebuild, *old, np.ndarray, np.dtype, *dtypes]
 
 
 def _read_safetensors(path: Path) -> State:
