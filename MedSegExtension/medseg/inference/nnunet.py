@@ -7,6 +7,7 @@ import importlib
 import io
 import itertools
 import math
+import os
 import queue
 import sys
 import threading
@@ -154,6 +155,8 @@ class NnunetSegmenter:
 
 
 def _require_installed(card: ModelCard) -> None:
+    # nnU-Net reads this when imported and else computes in 8 threads, which on fewer cores is many times slower
+    os.environ.setdefault("nnUNet_def_n_proc", str(torch.get_num_threads()))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             importlib.import_module("nnunetv2.inference.predict_from_raw_data")
@@ -202,7 +205,7 @@ def _quiet_and_tidy() -> Iterator[io.StringIO]:
             raise Failed(f"nnU-Net broke: {(str(fault).strip() or 'no reason').splitlines()[0]}") from fault
         raise
     finally:
-        pass  # nnU-Net sets fewer and does not set them back when broken off
+        torch.set_num_threads(threads)  # nnU-Net sets fewer and does not set them back when broken off
 
 
 def _release_producer(trace: TracebackType | None) -> None:

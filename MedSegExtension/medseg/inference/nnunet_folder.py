@@ -186,7 +186,7 @@ def _is_known(name: str) -> bool:
         found = getattr(importlib.import_module(module), plain, None)
     except ModuleNotFoundError:
         return False
-    return any(_is_defined_in(found, own) for own in _ARCHITECTURES)
+    return callable(found)
 
 
 def _searched(package: str, name: str) -> object:

@@ -1,6 +1,7 @@
 """Real nnU-Net result folders: tiny networks with random weights, saved by nnU-Net's own trainer."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,9 @@ def _network(trainer: Any, channels: int, seed: int) -> Any:
 
 @pytest.fixture
 def make_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderMaker:
+    os.environ.setdefault(
+        "nnUNet_def_n_proc", str(os.cpu_count())
+    )  # read when imported; its 8 are too many for 2 cores
     pytest.importorskip("nnunetv2", reason='nnU-Net is an optional extra: pip install "medseg[nnunet]"')
     for name in ("raw", "preprocessed", "results"):
         monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -128,10 +129,30 @@ def test_nothing_is_printed_and_progress_rises(make_folder, new_volume, capsys):
 @pytest.fixture
 def many_torch_threads():
     """More threads than nnU-Net allows itself, so that one sees whether they are given back."""
+    from nnunetv2.configuration import default_num_processes
+
     before = torch.get_num_threads()
-    torch.set_num_threads(12)
-    yield 12
+    torch.set_num_threads(default_num_processes + 1)
+    yield default_num_processes + 1
     torch.set_num_threads(before)
+
+
+def test_nnunet_takes_no_more_threads_than_torch(make_folder):
+    folder = make_folder()
+    script = (
+        "from pathlib import Path\n"
+        "import torch\n"
+        "torch.set_num_threads(3)\n"
+        "from medseg.inference.device import choose\n"
+        "from medseg.inference.nnunet import NnunetSegmenter, card_of\n"
+        f"folder = Path({str(folder)!r})\n"
+        "NnunetSegmenter(card_of(folder), folder, choose('cpu'))\n"
+        "from nnunetv2.configuration import default_num_processes\n"
+        "print(default_num_processes)\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "nnUNet_def_n_proc"}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == "3\n"
 
 
 def test_cancelling_stops_at_once_and_leaves_nothing_behind(make_folder, new_volume, many_torch_threads):
@@ -153,10 +174,17 @@ def test_cancelling_stops_at_once_and_leaves_nothing_behind(make_folder, new_vol
 
 
 def test_what_nnunet_prints_is_caught_and_a_fault_of_its_own_is_said(capsys):
-    with pytest.raises(Failed, match="nnU-Net broke: no more memory"), nnunet._quiet_and_tidy() as said:
-        print("Prediction on device was unsuccessful")
-        raise RuntimeError("no more memory\nat all")
-    assert said.getvalue() == "Prediction on device was unsuccessful\n"
+    said = []
+
+    def run_out_of_memory():
+        with nnunet._quiet_and_tidy() as output:
+            said.append(output)
+            print("Prediction on device was unsuccessful")
+            raise RuntimeError("no more memory\nat all")
+
+    with pytest.raises(Failed, match="nnU-Net broke: no more memory"):
+        run_out_of_memory()
+    assert said[0].getvalue() == "Prediction on device was unsuccessful\n"
     assert capsys.readouterr().out == ""
 
 
