@@ -146,7 +146,7 @@ def _merged(found: ResultFolder, name: str) -> Mapping[str, Any]:
     merged: dict[str, Any] = {}
     seen: list[str] = []
     while name:
-        if not isinstance(configurations.get(name), dict):
+        if name in seen or not isinstance(configurations.get(name), dict):
             raise BadInput(f"{found.folder / 'plans.json'} has no configuration {name!r}, or it inherits from itself")
         seen.append(name)
         merged = {**configurations[name], **merged}
@@ -186,7 +186,7 @@ def _is_known(name: str) -> bool:
         found = getattr(importlib.import_module(module), plain, None)
     except ModuleNotFoundError:
         return False
-    return callable(found)
+    return any(_is_defined_in(found, own) for own in _ARCHITECTURES)
 
 
 def _searched(package: str, name: str) -> object:
