@@ -168,6 +168,8 @@ def test_notices_are_collected_once_and_other_warnings_go_their_way() -> None:
                 warnings.warn("resampled", Notice, stacklevel=1)
             warnings.warn("something else", UserWarning, stacklevel=1)
     assert notices == told == ["resampled"]
+    with pytest.warns(Notice, match="resampled"), collected(repeat=True):
+        warnings.warn("resampled", Notice, stacklevel=1)
     assert [str(w.message) for w in others] == ["something else"]
 
 

@@ -9,9 +9,10 @@ from medseg.errors import Notice
 
 
 @contextmanager
-def collected(tell: Callable[[str], None] = lambda _text: None) -> Iterator[list[str]]:
+def collected(tell: Callable[[str], None] = lambda _text: None, repeat: bool = False) -> Iterator[list[str]]:
     """Gather the text of every `Notice` warned inside, each once, calling `tell` as it comes.
 
+    With `repeat` they are warned again at the end, for whoever listens outside.
     Other warnings go where they would have gone. Not for use in two threads at a time (`warnings` is not).
     """
     notices: list[str] = []
@@ -28,3 +29,5 @@ def collected(tell: Callable[[str], None] = lambda _text: None) -> Iterator[list
 
         warnings.showwarning = show
         yield notices
+    for notice in notices if repeat else ():
+        warnings.warn(notice, Notice, stacklevel=4)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from contract.segmenter_contract import MADE_3D, SegmenterContract, labels_of
 
+from contract.segmenter_contract import MADE_3D, SegmenterContract, labels_of
 from medseg.engines import catalog
 from medseg.engines.cards import StoredCard
 from medseg.engines.client import RemoteSegmenter, WorkerClient

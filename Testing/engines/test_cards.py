@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from medseg import resources
+from medseg import fingerprints, resources
 from medseg.engines import adding, cards, weights
 from medseg.engines.cards import StoredCard
 from medseg.engines.catalog import open_segmenter
@@ -33,7 +33,8 @@ def card(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     save_file(networks.architecture("UNet", dict(ARGUMENTS)).state_dict(), folder / "w.safetensors")
     return write(
-        folder / "card.json", weights=[{"file": "w.safetensors", "sha256": weights.sha256(folder / "w.safetensors")}]
+        folder / "card.json",
+        weights=[{"file": "w.safetensors", "sha256": fingerprints.of_file(folder / "w.safetensors")}],
     )
 
 
@@ -159,7 +160,7 @@ def test_missing_weights_and_missing_packages_are_named(card: Path) -> None:
 
 def test_weights_outside_the_cards_folder_are_refused(card: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(b"x")
-    part = {"file": "../elsewhere", "sha256": weights.sha256(tmp_path / "elsewhere")}
+    part = {"file": "../elsewhere", "sha256": fingerprints.of_file(tmp_path / "elsewhere")}
     with pytest.raises(BadInput, match="outside its own folder"):
         adding.add(write(card, weights=[part]))
 

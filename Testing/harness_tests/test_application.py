@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from harness import needed
 
 needed.core()
@@ -12,6 +13,7 @@ needed.core()
 import nibabel  # noqa: E402
 import slicer  # noqa: E402
 import vtk  # noqa: E402
+
 from harness.not_simulated import NotSimulated  # noqa: E402
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from harness import needed
 from packaging.requirements import Requirement
+
+from harness import needed
 
 needed.core()
 needed.qt()
 
 import slicer  # noqa: E402
+
 from harness import installs, slicer_python_path  # noqa: E402
 from harness.pythonqt import faults, signals  # noqa: E402
 

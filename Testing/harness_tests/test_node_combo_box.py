@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from harness import needed
 
 needed.core()

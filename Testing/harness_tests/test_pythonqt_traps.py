@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 from harness import needed
 
 needed.core()
@@ -59,6 +60,7 @@ def test_setters_that_are_no_slots_do_not_exist_on_a_slider(name: str) -> None:
 
 def test_further_setters_that_are_no_slots_do_not_exist() -> None:
     import slicer
+
     from harness.pythonqt.install import mrml_widgets
 
     mrml_widgets.into_slicer()

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from harness import needed
 
 needed.core()
 needed.graphics()
 
 import slicer  # noqa: E402
+
 from harness.layout import four_up  # noqa: E402
 from harness.views import NoGraphics, SliceView, ThreeDView, View  # noqa: E402
 

@@ -7,12 +7,11 @@ import SimpleITK as sitk
 pytest.importorskip("slicer", reason="3D Slicer's core (slicer-core) is not installed")
 
 
-from mrml_phantoms import LIVER, labels_on, three_segments
-
 from medseg.errors import BadInput
 from medseg.mrml.segmentations import segmentation_of, show
 from medseg.mrml.volumes import image_of
 from medseg.segmentation import Segmentation
+from mrml_phantoms import LIVER, labels_on, three_segments
 
 BINARY, SURFACE = "Binary labelmap", "Closed surface"
 

@@ -8,7 +8,6 @@ import SimpleITK as sitk
 
 pytest.importorskip("slicer", reason="3D Slicer's core (slicer-core) is not installed")
 
-from mrml_phantoms import LIVER, SPLEEN, UNCODED, labels_on, three_segments
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from medseg.errors import BadInput
@@ -16,6 +15,7 @@ from medseg.geometry import Geometry
 from medseg.mrml.codes import Status, status_of
 from medseg.mrml.segmentations import segmentation_of, show
 from medseg.segmentation import Segment, Segmentation, default_segments
+from mrml_phantoms import LIVER, SPLEEN, UNCODED, labels_on, three_segments
 
 BINARY, SURFACE = "Binary labelmap", "Closed surface"
 

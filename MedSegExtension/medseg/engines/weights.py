@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import metadata
 from pathlib import Path
 
+from medseg import fingerprints
 from medseg.engines.cards import StoredCard
 from medseg.errors import BadInput
 from medseg.model_card import Weights
@@ -27,19 +27,13 @@ def verified(stored: StoredCard, weights: Weights) -> Path:
         BadInput: if it is missing or differs.
     """
     path = located_at(stored, weights)
-    found = sha256(path)
+    found = fingerprints.of_file(path)
     if found != weights.sha256:
         raise BadInput(
             f"weights {path} of model {stored.card.name} are not the ones its card names "
             f"(SHA-256 {found[:12]}..., expected {weights.sha256[:12]}...); install the model again"
         )
     return path
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in lower-case hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def located_at(stored: StoredCard, weights: Weights) -> Path:

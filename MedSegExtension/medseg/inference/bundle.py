@@ -14,10 +14,10 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from medseg import inputs
+from medseg import fingerprints, inputs
 from medseg.errors import BadInput, Failed, Notice
 from medseg.geometry import Geometry, resample
-from medseg.inference import bundle_config, bundle_files, bundle_images, bundle_parts, bundle_steps, fingerprints
+from medseg.inference import bundle_config, bundle_files, bundle_images, bundle_parts, bundle_steps
 from medseg.inference.bundle_card import card_of
 from medseg.inference.bundle_files import Bundle
 from medseg.inference.device import Device
@@ -61,7 +61,7 @@ class BundleSegmenter:
     def predict(self, images: Sequence[sitk.Image], progress: Progress) -> Prediction:
         """Segment one case; see `medseg.segmenter.Segmenter`."""
         watch = Stopwatch()
-        with collected() as notes:
+        with collected(repeat=True) as notes:
             progress(0.0, "preparing the image")
             fitted = inputs.fit(self._card, images)
             with self._importing():

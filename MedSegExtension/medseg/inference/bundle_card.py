@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from medseg import fingerprints
 from medseg.errors import BadInput, Notice
-from medseg.inference import bundle_config, fingerprints
+from medseg.inference import bundle_config
 from medseg.inference.bundle_files import Bundle
 from medseg.model_card import Channel, Inference, ModelCard, Weights
 from medseg.segmentation import PALETTE, Segment, default_segments

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg import fingerprints
 from medseg.errors import BadInput
-from medseg.inference import fingerprints
 
 CONFIG_NAMES = ("inference.json", "inference.yaml", "inference.yml")
 WEIGHTS_SUFFIXES = (".pt", ".pth", ".safetensors", ".ts")

@@ -10,8 +10,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from medseg import fingerprints
 from medseg.errors import BadInput
-from medseg.inference import fingerprints
 
 LARGEST_BYTES = 32 << 30
 LARGEST_RATIO = 100  # weights hardly shrink; only a bomb shrinks a hundredfold

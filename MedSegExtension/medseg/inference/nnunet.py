@@ -71,7 +71,7 @@ class NnunetSegmenter:
     def predict(self, images: Sequence[sitk.Image], progress: Progress) -> Prediction:
         """Segment one case; see `medseg.segmenter.Segmenter`."""
         watch = Stopwatch()
-        with collected() as notes:
+        with collected(repeat=True) as notes:
             progress(0.0, "preparing the image")
             fitted = inputs.fit(self._card, images)
             grid = self._trained_grid(Geometry.of(images[0]))

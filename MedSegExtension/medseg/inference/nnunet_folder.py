@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg import fingerprints
 from medseg.errors import BadInput
-from medseg.inference import bundle_weights, fingerprints
+from medseg.inference import bundle_weights
 from medseg.model_card import Channel, Inference, ModelCard, Weights
 from medseg.segmentation import PALETTE, Segment
 

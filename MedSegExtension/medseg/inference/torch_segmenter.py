@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,6 @@ import SimpleITK as sitk
 import torch
 
 from medseg import inputs
-from medseg.errors import Notice
 from medseg.geometry import Geometry
 from medseg.inference import postprocess, preprocess, volume
 from medseg.inference.device import Device
@@ -46,7 +44,7 @@ class TorchSegmenter:
     def predict(self, images: Sequence[sitk.Image], progress: Progress) -> Prediction:
         """Segment one case; see `medseg.segmenter.Segmenter`."""
         watch = Stopwatch()
-        with collected() as notes:
+        with collected(repeat=True) as notes:
             progress(0.0, "preparing the image")
             fitted = inputs.fit(self._card, images)
             with watch.step("prepare"):
@@ -57,8 +55,6 @@ class TorchSegmenter:
             progress(0.9, "putting the result onto the image")
             with watch.step("restore"):
                 segmentation = postprocess.restore(labels, prepared.grid, Geometry.of(images[0]), self._card)
-        for note in notes:
-            warnings.warn(note, Notice, stacklevel=2)
         progress(1.0, "done")
         return Prediction(segmentation, self._provenance(notes, watch))
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from harness import installs
 from harness.installs import pip_install
-from packaging.requirements import Requirement
 
 __all__ = ["load_requirements", "pip_check", "pip_ensure", "pip_install"]
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from medseg import fingerprints
 from medseg.engines import cards
 from medseg.errors import BadInput, Notice
-from medseg.inference import bundle_files, fingerprints
+from medseg.inference import bundle_files
 from medseg.inference.bundle import card_of
 from medseg.model_card import Channel
 from medseg.segmentation import PALETTE

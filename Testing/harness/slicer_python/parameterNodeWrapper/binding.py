@@ -8,6 +8,7 @@ from typing import Any
 import ctk
 import qt
 import slicer
+
 from harness.not_simulated import NotSimulated
 
 from .annotations import Choice, Decimals, Maximum, Minimum, SingleStep, WithinRange

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import slicer
+
 from harness.not_simulated import NotSimulated
 
 from .annotations import Choice, Default, Maximum, Minimum, WithinRange
