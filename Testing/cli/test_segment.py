@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from medseg import files, resources
 from medseg.cli import main
+from medseg.engines import cards
 from medseg.geometry import Geometry
 
 COLIN = str(resources.shipped() / "SampleData" / "colin27_t1.nii.gz")
@@ -217,3 +218,19 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_shout_about() -> None:
     run.stdout.close()
     assert "Traceback" not in run.stderr.read()
     run.wait(timeout=20)
+
+
+def test_what_a_library_prints_does_not_end_up_in_the_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = cards.listed
+
+    def talkative() -> list[cards.StoredCard]:
+        print("welcome to this library")
+        return listed()
+
+    monkeypatch.setattr(cards, "listed", talkative)
+    assert main(["models", "list", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["models"]
+    assert "welcome" in captured.err

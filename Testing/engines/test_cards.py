@@ -200,3 +200,13 @@ def test_the_cards_schema_is_one_itself() -> None:
 def test_the_worker_needs_only_the_card_and_its_path(card: Path) -> None:
     stored = StoredCard(cards.read(card), card, False)
     assert stored.folder == card.parent
+
+
+def test_a_zip_that_is_refused_is_named_by_its_own_name(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "bundle" / "configs").mkdir(parents=True)
+    (tmp_path / "bundle" / "configs" / "metadata.json").write_text("[1]", encoding="utf-8")
+    archive = Path(shutil.make_archive(str(tmp_path / "zoo"), "zip", tmp_path, "bundle"))
+    with pytest.raises(BadInput, match=r"zoo\.zip"):
+        adding.add(archive)
+    assert list((home / "models").iterdir()) == []
+    assert list((home / "adding").iterdir()) == []

@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 wrong usage or bad input, 3 failed, 130 cancelled.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being asked to end is a cancel, like Ctrl-C
     console = Console(json=options.json)
     try:
-        code: int = options.run(options, console)
+        # what libraries print must not end up in the JSON; the console keeps the real standard output
+        with contextlib.redirect_stdout(sys.stderr):
+            code: int = options.run(options, console)
     except BrokenPipeError:  # whoever read our output has seen enough (`medseg ... | head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 3

@@ -69,8 +69,11 @@ def _take_bundle(path: Path, stage: Path, trusted_sha256: str) -> ModelCard:
     from medseg.inference.bundle_card import card_of
 
     folder = bundle_zip.unpack(path, stage / "unpacked") if path.is_file() else path
-    # judged where it lies: what is refused is never copied
-    card = card_of(bundle_files.read(folder), trusted_sha256)
+    try:
+        # judged where it lies: what is refused is never copied
+        card = card_of(bundle_files.read(folder), trusted_sha256)
+    except BadInput as fault:  # the user knows the zip, not where it was unpacked
+        raise BadInput(str(fault).replace(str(folder), str(path))) from fault
     _copy(folder, stage / "bundle")
     shutil.rmtree(stage / "unpacked", ignore_errors=True)
     return _moved(card, "bundle")
