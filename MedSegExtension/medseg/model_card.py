@@ -155,7 +155,7 @@ class ModelCard:
         """Build a card from JSON values that the schema has already accepted."""
         values = {key: value for key, value in data.items() if key != "schema_version" and not key.startswith("$")}
         values["inputs"] = tuple(Channel(**c) for c in data["inputs"])
-        values["segments"] = tuple(_segment(s) for s in data["segments"])
+        values["segments"] = tuple(segment_of(s) for s in data["segments"])
         values["weights"] = tuple(Weights(**w) for w in data["weights"])
         values["preprocessing"] = _preprocessing(data.get("preprocessing", {}))
         values["inference"] = Inference(**_tuples(data.get("inference", {})))
@@ -165,7 +165,8 @@ class ModelCard:
         return cls(**values)
 
 
-def _segment(data: Mapping[str, Any]) -> Segment:
+def segment_of(data: Mapping[str, Any]) -> Segment:
+    """Build a segment from the JSON values of a card or a message."""
     values = dict(data)
     values["color"] = tuple(float(c) for c in data["color"])
     for key in ("code", "category", "modifier", "region", "region_modifier"):

@@ -89,6 +89,7 @@ def test_a_card_survives_the_way_through_json() -> None:
         ({"name": "../evil"}, "at name"),
         ({"inference": {"overlap": 1.0}}, "at inference/overlap"),
         ({"preprocessing": {"spacing": [1, 1, 1], "size": [8, 8, 8]}}, "gives both preprocessing/spacing and"),
+        ({"inputs": [{"name": "T1"}, {"name": "T2"}], "test": {"volume": "a.nii"}}, "names a test volume, but wants 2"),
         ({"preprocessing": {"spacing": [1, 0, 1]}}, "at preprocessing/spacing/1"),
         ({"preprocessing": {"intensity": [{"exec": 1}]}}, "at preprocessing/intensity/0"),
     ],

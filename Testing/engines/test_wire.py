@@ -106,7 +106,7 @@ def test_a_prediction_arrives_as_it_was(folder, small_card, with_maps):
     maps = Uncertainty(counted(GRIDS["left-handed"]), counted(GRIDS["left-handed"]) * 0.5) if with_maps else None
     made = Provenance("m", "1", "ab", {"torch": "2"}, "cpu", "now", {"window": [1, 2]}, ("größer",), {"network": 1.5})
     sent = Prediction(Segmentation(labels, small_card.card.segments), made, maps)
-    got = wire.unpack_prediction(through(wire.pack_prediction(sent, folder)), small_card.card, folder)
+    got = wire.unpack_prediction(through(wire.pack_prediction(sent, folder)), folder)
     assert_same(got.segmentation.labels, labels)
     assert (got.segmentation.segments, got.provenance) == (small_card.card.segments, made)
     assert (got.uncertainty is None) == (maps is None)

@@ -114,6 +114,8 @@ def _check_consistent(card: ModelCard, name: str) -> None:
     """Check what a schema cannot say."""
     if card.preprocessing.spacing and card.preprocessing.size:
         raise BadInput(f"model card {name} gives both preprocessing/spacing and preprocessing/size; give one")
+    if card.test and len(card.inputs) != 1:
+        raise BadInput(f"model card {name} names a test volume, but wants {len(card.inputs)} images; leave test out")
     keys = [(segment.layer, segment.value) for segment in card.segments]
     if len(set(keys)) != len(keys):
         raise BadInput(f"model card {name} gives one value to two segments of a layer")

@@ -52,7 +52,7 @@ class WorkerClient:
             try:
                 packed = [wire.pack_image(image, process.folder) for image in images]
                 answer = process.ask({**request, "images": packed}, progress)
-                prediction = wire.unpack_prediction(answer, stored.card, process.folder)
+                prediction = wire.unpack_prediction(answer, process.folder)
             finally:
                 process.folder.clear()
         for notice in dict.fromkeys([*answer["notices"], *prediction.provenance.notes]):

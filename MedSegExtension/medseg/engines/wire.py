@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from medseg.engines.cards import StoredCard
 from medseg.engines.messages import Message
 from medseg.engines.shared_folder import SharedFolder
 from medseg.geometry import Geometry
-from medseg.model_card import ModelCard
+from medseg.model_card import ModelCard, segment_of
 from medseg.segmentation import Segmentation
 from medseg.segmenter import Prediction, Provenance
 from medseg.uncertainty import Uncertainty
@@ -50,17 +51,18 @@ def pack_prediction(prediction: Prediction, folder: SharedFolder) -> Message:
     maps = prediction.uncertainty
     return {
         "labels": pack_image(prediction.segmentation.labels, folder),
+        "segments": [asdict(segment) for segment in prediction.segmentation.segments],
         "provenance": prediction.provenance.as_json(),
         "uncertainty": maps
         and [pack_image(maps.predictive_entropy, folder), pack_image(maps.expected_entropy, folder)],
     }
 
 
-def unpack_prediction(message: Message, card: ModelCard, folder: SharedFolder) -> Prediction:
-    """Read a prediction of this card's segments back."""
+def unpack_prediction(message: Message, folder: SharedFolder) -> Prediction:
+    """Read a prediction back."""
     maps: list[Any] | None = message["uncertainty"]
     return Prediction(
-        Segmentation(unpack_image(message["labels"], folder), card.segments),
+        Segmentation(unpack_image(message["labels"], folder), tuple(map(segment_of, message["segments"]))),
         Provenance.from_json(message["provenance"]),
         Uncertainty(*[unpack_image(part, folder) for part in maps]) if maps else None,
     )

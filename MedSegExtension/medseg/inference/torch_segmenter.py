@@ -67,16 +67,21 @@ class TorchSegmenter:
     def _plan(self) -> volume.Plan:
         how = self._card.inference
         windows = Windows(how.window, how.overlap, batch=how.batch, divisor=how.divisor)
-        return volume.Plan(windows, self._device.device, self._dtype(), how.foreground)
+        # only the choice of a class knows what a skipped window means: background
+        foreground = how.foreground if _chooses_class(self._card) else None
+        return volume.Plan(windows, self._device.device, self._autocast(), foreground)
 
-    def _dtype(self) -> torch.dtype:
-        exact = self._card.inference.precision == "float32" or self._runtime != "PyTorch"
-        return torch.float32 if exact else self._device.fastest_dtype()
+    def _precision(self) -> torch.dtype:
+        return torch.float32 if self._card.inference.precision == "float32" else self._device.fastest_dtype()
+
+    def _autocast(self) -> torch.dtype:
+        # OpenVINO takes float32 and has its precision compiled in
+        return self._precision() if self._runtime == "PyTorch" else torch.float32
 
     def _find(self, voxels: preprocess.Floats) -> npt.NDArray[np.bool_]:
         if self._coarse is None:
             raise ValueError(f"card {self._card.name} crops by network but no coarse network was loaded")
-        plan = volume.Plan(Windows(), self._device.device, self._dtype())
+        plan = volume.Plan(Windows(), self._device.device, self._autocast())
         found = volume.predict(self._coarse, torch.from_numpy(voxels), plan, _reduction(self._card), silent)
         return postprocess.largest(found.numpy() > 0)
 
@@ -84,7 +89,7 @@ class TorchSegmenter:
         how = self._card.inference
         options = {
             "runtime": self._runtime,
-            "precision": str(self._dtype()).removeprefix("torch."),
+            "precision": str(self._precision()).removeprefix("torch."),
             "window": list(how.window) or "whole volume",
             "overlap": how.overlap,
         }
@@ -94,7 +99,7 @@ class TorchSegmenter:
 def _reduction(card: ModelCard) -> volume.Reduce:
     """What turns averaged outputs into labels: the largest class, or each channel above one half on its own."""
     how = card.inference
-    if how.classes > 1 and how.activation != "sigmoid":
+    if _chooses_class(card):
         return volume.labels
     half = 0.0 if how.activation == "sigmoid" else 0.5  # sigmoid(0) = 0.5
 
@@ -103,3 +108,7 @@ def _reduction(card: ModelCard) -> volume.Reduce:
         return inside[0] if how.classes == 1 else inside
 
     return above_half
+
+
+def _chooses_class(card: ModelCard) -> bool:
+    return card.inference.classes > 1 and card.inference.activation != "sigmoid"

@@ -47,6 +47,18 @@ def test_a_bundle_is_added_and_segments_in_the_worker_as_in_this_process(
     assert main(["models", "remove", name]) == 0
 
 
+def test_labels_that_the_bundle_does_not_name_keep_their_segments_on_the_way_from_the_worker(
+    tmp_path: Path, make_bundle, segment, scan: Path
+) -> None:
+    folder = make_bundle(channels={"0": "background", "1": "spleen"})  # the network gives a third class
+    here = segment(folder, files.read_image(scan)).segmentation.segments
+    assert main(["models", "add", str(folder)]) == 0
+    out = tmp_path / "out.seg.nrrd"
+    assert main(["segment", str(scan), "--model", "spleen-ct-segmentation", "--out", str(out)]) == 0
+    assert [s.name for s in files.read_segmentation(out).segments] == [s.name for s in here]
+    assert len(here) == 2
+
+
 def test_a_published_bundle_is_added_only_with_its_fingerprint(
     tmp_path: Path, make_bundle, scan: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
