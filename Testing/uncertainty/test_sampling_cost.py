@@ -1,5 +1,8 @@
 """What makes samples cheap changes nothing about them: joined channels, masks from raw bits, the fast way."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -43,6 +46,14 @@ def window():
     return torch.rand(1, 1, 8, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.fixture
+def without_garbage_collection():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @torch.inference_mode()
 def samples(method, images):
     shared = method.shared(images)
@@ -73,6 +84,13 @@ def test_a_convolution_of_known_and_dropped_channels_computes_the_latter_alone(w
     monkeypatch.setitem(joining._CONVOLUTIONS, nn.Conv3d, counted)
     samples(dropout(Joined().eval(), "softmax", HOW, ""), window)
     assert widths == [4, 6, 6, 6, 6]  # the known four once, the dropped six for each sample
+
+
+def test_what_a_window_s_samples_share_is_freed_with_the_window(window, without_garbage_collection):
+    network, features = Joined().eval(), []
+    network.encoder.register_forward_hook(lambda _layer, _inputs, found: features.append(weakref.ref(found)))
+    samples(dropout(network, "softmax", HOW, ""), window)
+    assert features and all(kept() is None for kept in features)
 
 
 class Rewritten(Joined):

@@ -105,6 +105,7 @@ def _sampled_where_doubtful(
     doubt, labels = read.entropy.flatten(), read.labels.flatten(1)
     wanted = (doubt > CERTAIN).nonzero()[:, 0]
     if 2 * len(wanted) > len(doubt):  # to pick them out would cost more than it saves
+        del outputs, read, doubt, labels, wanted  # each as large as a sample, and the samples come on top
         return _sampled_everywhere(task, shared, predictors)
     known = torch.ones_like(doubt, dtype=torch.bool).index_fill_(0, wanted, False)
     counts = torch.stack([torch.bincount(layer[known].int(), minlength=task.classes(read)) for layer in labels]).cpu()

@@ -42,21 +42,38 @@ class _Kept:
         return intact and _same(inputs, self.inputs)
 
 
+class _Memory(dict[tuple[int, int], _Kept]):
+    """What is kept of each call of each part, and whether a mask was met in this run.
+
+    An object of its own, so that `Joining` can ask it: were it to ask the replay, which holds it, the two would outlive
+    their window until Python looks for cycles, and hundreds of megabytes with them.
+    """
+
+    masked = False
+
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """Whether this very tensor was taken or given by a part that is kept."""
+        return any(tensor is each for kept in self.values() for each in kept.tensors())
+
+    def knows_again(self, tensor: torch.Tensor) -> bool:
+        """Whether it is known, and what follows is not known any more."""
+        return self.masked and self.knows(tensor)
+
+
 class Replay:
     """One network and one window; what is kept goes with this object."""
 
     def __init__(self, network: nn.Module, active: set[nn.Module]) -> None:
         """Name the dropout layers that are active while it is used."""
         self._network, self._parts, self._active = network, list(_parts(network, active)), active
-        self._kept: dict[tuple[int, int], _Kept] = {}
-        self._masked = self._begun = False
+        self._kept, self._begun = _Memory(), False
         self._calls: dict[int, int] = {}
-        self._joining = Joining(self._is_known_again)
+        self._joining = Joining(self._kept.knows_again)
 
     def __call__(self, images: torch.Tensor) -> Any:
         """Run the network on the window; `images` must be the same each time."""
         self._calls = dict.fromkeys(range(len(self._parts)), 0)
-        self._masked = False
+        self._kept.masked = False
         # what is written to in place can be told by its version, which inference tensors have not
         with self._intercepted(), torch.inference_mode(False), torch.no_grad(), self._joining:
             found = self._network(images)
@@ -78,7 +95,7 @@ class Replay:
                 del vars(part)["forward"]
 
     def _mask(self, compute: Callable[..., Any], *args: Any) -> Any:
-        self._masked = True
+        self._kept.masked = True
         return compute(*args)
 
     def _forward(self, number: int, compute: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -92,13 +109,13 @@ class Replay:
         if known and known.serves(inputs):
             return known.output
         output = compute(*args, **options)
-        if not self._begun and (not self._masked or self._is_clean(inputs)):
+        if not self._begun and (not self._kept.masked or self._is_clean(inputs)):
             self._kept[key] = _Kept.of(inputs, output)
         return output
 
     def _added(self, key: tuple[int, int], parts: Parts) -> torch.Tensor:
         """Return a convolution of joined channels: what the known ones make, kept, and what the others add."""
-        module, told = self._parts[key[0]], [self._is_known(tensor) for tensor in parts]
+        module, told = self._parts[key[0]], [self._kept.knows(tensor) for tensor in parts]
         inputs = (tuple(t for t, known in zip(parts, told, strict=True) if known), told)
         kept = self._kept.get(key)
         if not kept or not kept.serves(inputs):
@@ -109,13 +126,7 @@ class Replay:
 
     def _is_clean(self, inputs: Any) -> bool:
         """Whether no mask is in these inputs: all of them were seen by parts, or came from parts, that are kept."""
-        return all(map(self._is_known, tensors(inputs)))
-
-    def _is_known_again(self, tensor: torch.Tensor) -> bool:
-        return self._masked and self._is_known(tensor)
-
-    def _is_known(self, tensor: torch.Tensor) -> bool:
-        return any(tensor is each for kept in self._kept.values() for each in kept.tensors())
+        return all(map(self._kept.knows, tensors(inputs)))
 
 
 def _parts(module: nn.Module, active: set[nn.Module]) -> Iterator[nn.Module]:
