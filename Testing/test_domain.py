@@ -109,6 +109,24 @@ def test_folding_counts_voxels_whose_volume_is_not_positive() -> None:
     assert folding(jacobian_determinant(mirror, GRID)).non_positive_percent == 100
 
 
+@pytest.mark.parametrize(
+    "direction",
+    [
+        (1, 0, 0, 0, 1, 0, 0, 0, 1),
+        (-1, 0, 0, 0, -1, 0, 0, 0, 1),
+        (0, 0, 1, 1, 0, 0, 0, 1, 0),
+        (0.6, -0.8, 0, 0.8, 0.6, 0, 0, 0, 1),
+    ],
+)
+def test_volume_change_does_not_depend_on_which_way_the_grid_lies(direction: tuple[float, ...]) -> None:
+    grid = Geometry((7, 6, 5), (2.0, 1.5, 1.0), (3.0, -4.0, 5.0), direction)
+    matrix = np.array([[1.3, 0.4, 0.0], [-0.2, 0.8, 0.3], [0.1, 0.0, 1.6]])
+    bent = sitk.AffineTransform(matrix.ravel().tolist(), [1.0, 2.0, 3.0])
+    determinant = jacobian_determinant(bent, grid)
+    assert np.allclose(sitk.GetArrayFromImage(determinant), np.linalg.det(matrix), atol=1e-4)
+    assert Geometry.of(determinant).same_as(grid)
+
+
 def test_a_correction_is_the_smallest_patch_and_can_be_taken_back() -> None:
     before = GRID.image(np.zeros(GRID.shape, np.uint8))
     voxels = np.zeros(GRID.shape, np.uint8)

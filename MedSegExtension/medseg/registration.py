@@ -132,9 +132,21 @@ def jacobian_determinant(transform: sitk.Transform, grid: Geometry) -> sitk.Imag
     """Jacobian determinant of the mapping at each voxel of `grid`, float32: 1 keeps volume, 0 or less folds."""
     # one voxel more all round: at the edge of its field the filter halves the derivative
     wide = grid.crop([-1] * grid.dimension, [n + 2 for n in grid.size])
-    field = displacement_field(transform, wide)
+    field = _along_axes(displacement_field(transform, wide))
     determinant = cut(sitk.DisplacementFieldJacobianDeterminant(field), [1] * grid.dimension, grid.size)
-    return sitk.Cast(determinant, sitk.sitkFloat32)
+    return grid.image(sitk.GetArrayFromImage(determinant).astype(np.float32))
+
+
+def _along_axes(field: sitk.Image) -> sitk.Image:
+    """Turn vectors into the directions of the grid's axes: ITK's filter differentiates along these, whatever they are.
+
+    Without it, an axis that runs the other way is told as shrinking where it stretches.
+    """
+    grid = Geometry.of(field)
+    turned = sitk.GetArrayFromImage(field) @ grid.cosines
+    found = sitk.GetImageFromArray(np.ascontiguousarray(turned), isVector=True)
+    found.SetSpacing(field.GetSpacing())
+    return found
 
 
 def folding(determinant: sitk.Image) -> Folding:
