@@ -55,16 +55,36 @@ def test_what_does_not_fit_into_the_cube_is_looked_at_from_farther_away(looked):
     truth = ball((45, 40, 35), 30)
     with stand_in(window=24).open(image_of(truth), silent) as session:
         assert overlap(clicked(session, (45, 40, 35)), truth) > 0.8  # four voxels in one
-    assert looked == [1.0, 2.0, 4.0]
+    assert looked[:3] == [1.0, 2.0, 4.0]
 
 
 def test_what_is_small_is_looked_at_more_closely(looked):
     truth = ball((45, 40, 35), 4)
     with stand_in().open(image_of(truth), silent) as session:
         assert overlap(clicked(session, (45, 40, 35)), truth) > 0.85
+    assert 0.5 <= looked[-1] < 1.0  # and it is the last that counts
+
+
+def test_a_correction_is_looked_at_as_widely_as_the_click_lies_deep(looked):
+    truth = ball((45, 40, 35), 24)
+    with stand_in(window=24).open(image_of(truth), silent) as session:
+        session.seed(GRID.image(truth.astype(np.uint8)))
+        clicked(session, (45, 40, 35), positive=False)
+        deep, looked[:] = max(looked), []
+        clicked(session, (20, 40, 35))
+    assert deep >= 24 / 4
     assert looked[0] == 1.0
-    assert 0.5 <= looked[1] < 1.0
-    assert len(looked) == 2
+
+
+def test_what_lies_much_farther_than_the_border_of_the_mask_is_not_taken_away():
+    long = np.zeros(GRID.shape, bool)
+    long[32:39, 37:44, 5:85] = True
+    with stand_in(window=64).open(image_of(long), silent) as session:
+        found = clicked(session, (45, 40, 35))
+        mask = clicked(session, (15, 40, 35), positive=False, mask=found)
+    assert found[35, 40, 10:80].all()
+    assert not mask[35, 40, 10:20].any()
+    assert mask[35, 40, 45:80].all()
 
 
 def test_the_same_cube_is_cut_out_once(monkeypatch):

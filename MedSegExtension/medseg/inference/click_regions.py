@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medseg.inference.click_channels import Click
-from medseg.inference.click_view import Region, View
+from medseg.inference.click_view import Region
 from medseg.interactive.marks import Marks
 from medseg.segmentation import Mask
 
@@ -23,18 +23,6 @@ def solid(marks: Marks, dimension: int) -> Marks:
     shape = (1,) * flat
     seeds, outside = (part.reshape(shape + part.shape) for part in (marks.seeds, marks.outside))
     return Marks((*ahead, *marks.where), seeds, outside, marks.limit)
-
-
-def on_faces(view: View, region: Region, changed: Mask) -> bool:
-    """Whether a change in a region reaches those faces of a cube that are not the edge of the image."""
-    for axis, (span, whole, n) in enumerate(zip(region, view.region, view.shape, strict=True)):
-        near = max(1, round(view.step / view.spacing[axis]))
-        planes = np.flatnonzero(changed.any(axis=tuple(a for a in range(3) if a != axis))) + span.start
-        if not len(planes):
-            return False
-        if (whole.start > 0 and planes[0] < whole.start + near) or (whole.stop < n and planes[-1] >= whole.stop - near):
-            return True
-    return False
 
 
 def within(marks: Marks, region: Region) -> Mask:

@@ -1,7 +1,9 @@
 """Sessions answered by our promptable network: click, and the structure there is found or the mask made right.
 
-Each click is looked at in a cube around it. Where the answer runs into a face of the cube, a cube twice as wide is
-looked at; where it is small, a narrower one, as nnInteractive zooms (Isensee et al. 2025).
+Each click is looked at in a cube around it. A first click is looked at in cubes of every width, and the answer taken
+that the network is sure of and that two widths agree on. A correction is looked at as widely as the click lies deep in
+what is wrong; where the answer runs into a face of the cube, in one twice as wide. Where an answer is small, a narrower
+cube has the last word (the idea of the zoom of nnInteractive, Isensee et al. 2025).
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from medseg.correction.patch import changed_box
 from medseg.geometry import Geometry
 from medseg.inference import networks
 from medseg.inference.click_channels import Click, begun, clicked, disputed, rescaled
+from medseg.inference.click_look import Look, best_of, distance_to
 from medseg.inference.click_places import places_of
-from medseg.inference.click_regions import on_faces, solid, union, voxel, within
+from medseg.inference.click_regions import solid, union, voxel, within
 from medseg.inference.click_view import Floats, Region, View
 from medseg.inference.device import Device, choose
 from medseg.interactive.marks import Marks, marks_of
@@ -41,7 +44,9 @@ _FINEST = 0.5
 _UNSURE = -3.0
 _AROUND = 1.3
 _HALF = 0.5
-_REACH, _LEAST_REACH = 2.0, 4.0
+_REACH, _OWN_REACH, _LEAST_REACH = 2.0, 3.5, 4.0
+_DEPTH = 4.0
+_SAME = 0.6
 
 
 def open_clicks(card: ModelCard, weights: Path, device: str) -> ClickSegmenter:
@@ -72,17 +77,6 @@ class ClickSegmenter:
         with torch.inference_mode(), torch.autocast(where.type, dtype=dtype, enabled=dtype != torch.float32):
             found = self.network(channels[None].to(where))[0].float().cpu()
         return np.asarray((found[1] - found[0]).numpy(), np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """What a cube shows of a prompt: which voxels of a region change."""
-
-    view: View
-    region: Region
-    changed: Mask
-    cut_off: bool
-    extent: int
 
 
 class ClickSession:
@@ -148,33 +142,73 @@ class ClickSession:
         if not marks.limit:
             self._said[marks.where][marks.outside] = -sign
         self._clicks += [Click(place, prompt.positive) for place in places_of(marks)]
-        answer = self._best(marks, prompt.positive)
-        return self._edited(marks, answer, prompt.positive)
+        return self._edited(marks, self._best(marks, prompt.positive), prompt.positive)
 
-    def _best(self, marks: Marks, positive: bool) -> _Answer:
-        """Widen the cube until the answer fits, or narrow it once where the answer is small."""
-        step = self._first_step(marks)
-        answer = self._answer(marks, self._view(step), positive)
-        if not answer.cut_off:
-            return self._closer(marks, answer, positive)
-        for _ in range(_MOST_TURNS):
+    def _best(self, marks: Marks, positive: bool) -> Look:
+        """Look at the resolutions that there are, for a first click, or at that which a correction needs."""
+        first = positive and not self._mask.any()
+        look = best_of(self._pyramid(marks)) if first else self._widened(marks, positive)
+        if look.cut_off:
+            return look
+        look = self._narrowed(marks, look, positive)
+        return look if marks.limit else self._closer(marks, look, positive)
+
+    def _pyramid(self, marks: Marks) -> list[Look]:
+        """Look at cubes each twice as wide as the one before, up to all of the image."""
+        step, looks = self._first_step(marks), list[Look]()
+        while len(looks) < _MOST_TURNS and not (looks and looks[-1].view.whole()):
+            looks.append(self._look(marks, self._view(step), True))
             step *= _WIDER
-            answer = self._answer(marks, self._view(step), positive)
-            if not answer.cut_off:
+        return looks
+
+    def _widened(self, marks: Marks, positive: bool) -> Look:
+        """Widen the cube until the answer fits."""
+        step = max(self._first_step(marks), self._depth(marks, positive) / _DEPTH)
+        look = self._look(marks, self._view(step), positive)
+        for _ in range(_MOST_TURNS):
+            if not look.cut_off:
                 break
-        return answer
+            step *= _WIDER
+            look = self._look(marks, self._view(step), positive)
+        return look
+
+    def _narrowed(self, marks: Marks, look: Look, positive: bool) -> Look:
+        """Narrow the cube as long as it shows the same, for then it shows it better."""
+        finest = self._first_step(marks)
+        while look.view.step > finest:
+            closer = self._look(marks, self._view(max(finest, look.view.step / _WIDER)), positive)
+            if closer.cut_off or closer.agreement(look) < _SAME:
+                break
+            look = closer
+        return look
+
+    def _depth(self, marks: Marks, positive: bool) -> float:
+        """Return how far in mm the click lies from the border of the mask: half the width of what is wrong, or less.
+
+        0 where no border is near enough to be seen.
+        """
+        step = self._first_step(marks)
+        for _ in range(_MOST_TURNS):
+            view = self._view(step)
+            before, seeds = view.seen(self._mask) > _HALF, self._seeds(marks, view)
+            away = distance_to(before if positive else ~before, seeds)
+            if away <= self._count / 2:
+                return away * step
+            step *= _WIDER
+        return 0.0
 
     def _first_step(self, marks: Marks) -> float:
         """Return the finest voxels of the image, or larger ones where what was drawn would not fit."""
         drawn = max((s.stop - s.start) * d for s, d in zip(marks.where, self._spacing, strict=True))
         return float(max(min(self._spacing), _AROUND * drawn / self._count))
 
-    def _closer(self, marks: Marks, answer: _Answer, positive: bool) -> _Answer:
-        if marks.limit or not 0 < answer.extent < _SMALL:
-            return answer
-        step = max(_FINEST * min(self._spacing), answer.view.step * answer.extent / _COMFORTABLE)
-        closer = self._answer(marks, self._view(step), positive)
-        return answer if closer.cut_off else closer
+    def _closer(self, marks: Marks, look: Look, positive: bool) -> Look:
+        """Look once more through a narrower cube where the answer is small."""
+        if not 0 < look.extent < _SMALL:
+            return look
+        step = max(_FINEST * min(self._spacing), look.view.step * look.extent / _COMFORTABLE)
+        closer = self._look(marks, self._view(step), positive)
+        return look if closer.cut_off else closer
 
     @property
     def _count(self) -> int:
@@ -188,34 +222,35 @@ class ClickSession:
     def _cube_of(self, view: View) -> torch.Tensor:
         return rescaled(torch.from_numpy(view.seen(self._values)))
 
-    def _answer(self, marks: Marks, view: View, positive: bool) -> _Answer:
+    def _look(self, marks: Marks, view: View, positive: bool) -> Look:
         before = view.seen(self._mask) > _HALF
         logits = self._how.logits(self._channels(view, before))
         seeds = self._seeds(marks, view)
         level = _level(logits[seeds], positive)
         reach = self._reach(before, seeds, positive)
-        cube = disputed(before & ~seeds if positive else before | seeds, (logits > level), seeds, positive)
-        cube = (cube & reach) | seeds
-        box = changed_box(np.zeros(cube.shape, np.uint8), cube.view(np.uint8), 3) or (slice(0, self._count),) * 3
-        region = view.region_of(box)
-        near = view.nearest(ndimage.binary_dilation(cube, np.ones((3, 3, 3))), region)
-        found = view.back(logits, region) > level
-        changed = near & ((found & ~self._mask[region]) if positive else (self._mask[region] & ~found))
-        extent = max(s.stop - s.start for s in box)
-        return _Answer(view, region, changed, on_faces(view, region, changed), extent)
+        found = disputed(before & ~seeds if positive else before | seeds, (logits > level), seeds, positive)
+        return Look(view, logits if positive else -logits, level, (found & reach) | seeds)
+
+    def _changed(self, look: Look, region: Region, positive: bool) -> Mask:
+        """Return which voxels of a region of the image change."""
+        near = look.view.nearest(ndimage.binary_dilation(look.answer, np.ones((3, 3, 3))), region)
+        logits = look.view.back(look.logits, region)
+        if positive:
+            return np.asarray(near & (logits > look.level) & ~self._mask[region])
+        return np.asarray(near & (-logits <= look.level) & self._mask[region])
 
     def _reach(self, before: Mask, seeds: Mask, positive: bool) -> Mask:
-        """Return how far a click may change a mask that was handed in: twice as far as it lies from its border.
+        """Return how far a click may change the mask: a few times as far as it lies from its border.
 
-        A reader clicks in the middle of what is wrong. What lies more than twice as far away as the border of the mask
-        was not meant, whatever the network thinks of it; so a mask that is good elsewhere stays so. What this session
-        has found itself, it may change freely.
+        A reader clicks in the middle of what is wrong. What lies much farther away than the border of the mask was not
+        meant, whatever the network thinks of it; so a mask that is good elsewhere stays so. A mask that was handed in
+        is held to more firmly than what this session has found itself.
         """
-        border = before if positive else ~before
-        if not (self._seeded and (border & ~seeds).any()):
+        nearest = distance_to(before if positive else ~before, seeds)
+        if not (self._mask.any() and np.isfinite(nearest)):
             return np.ones_like(before)
-        away = ndimage.distance_transform_edt(~seeds)
-        return np.asarray(away <= max(_LEAST_REACH, _REACH * float(away[border & ~seeds].min())))
+        reach = _REACH if self._seeded else _OWN_REACH
+        return np.asarray(ndimage.distance_transform_edt(~seeds) <= max(_LEAST_REACH, reach * nearest))
 
     def _channels(self, view: View, before: Mask) -> torch.Tensor:
         channels = begun(self._shown(view), torch.from_numpy(before))
@@ -233,13 +268,14 @@ class ClickSession:
             seeds[i, j, k] = True
         return seeds
 
-    def _edited(self, marks: Marks, answer: _Answer, positive: bool) -> sitk.Image:
-        changed = answer.changed & ~(self._said[answer.region] == (-1 if positive else 1))
+    def _edited(self, marks: Marks, look: Look, positive: bool) -> sitk.Image:
+        region = look.view.region_of(look.box)
+        changed = self._changed(look, region, positive) & ~(self._said[region] == (-1 if positive else 1))
         if marks.limit:
-            changed &= within(marks, answer.region)
-        where = union(answer.region, marks.where)
+            changed &= within(marks, region)
+        where = union(region, marks.where)
         old = self._mask[where].copy()
-        self._mask[answer.region] ^= changed
+        self._mask[region] ^= changed
         self._mask[marks.where][marks.seeds] = positive
         return self._crop(where, old)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from medseg.training.synthesis.resolution import Resolution
 from medseg.training.synthesis.space import Deformation
 
 _MARGIN = 20
+_FINEST, _COARSEST = 0.35, 2.2  # mm a voxel: small structures fill a cube as well as large ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ def drawn(head: Head, size: Shape, source: torch.Generator) -> tuple[torch.Tenso
     i, j, k = (float(n) for n in places[whole(len(places), source)])
     recipe = Recipe(
         sizes=(size,),
-        spacing=uniform(0.7, 2.2, source),
+        spacing=math.exp(uniform(math.log(_FINEST), math.log(_COARSEST), source)),
         deformation=Deformation(rotation_degrees=30, shift_mm=6, elastic_mm=4, mirror=0),
         resolution=Resolution(thick=0.3),
         stripped=0,

@@ -19,7 +19,7 @@ from medseg.training.clicks.shapes import Shape, World
 from medseg.training.samples import Sample
 from medseg.training.seeds import uniform, whole
 
-_SMALLEST, _LARGEST = 40, 0.7
+_SMALLEST, _LARGEST = 40, 0.97  # a click in the middle of something large must be answered with all of the cube
 _TRIES = 20
 _ORDERS = tuple(permutations(range(3)))
 

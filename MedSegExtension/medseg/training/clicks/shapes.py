@@ -68,8 +68,8 @@ def noise(size: Shape, points: int, source: torch.Generator) -> torch.Tensor:
 
 
 def blob(size: Shape, place: list[float], source: torch.Generator, share: float = 1.0) -> torch.Tensor:
-    """Draw an ellipsoid about a place, with a smooth or a lobed surface, 4 to about 30 voxels in radius: bool."""
-    radius = share * math.exp(uniform(math.log(4), math.log(0.45 * min(size)), source))
+    """Draw an ellipsoid about a place, with a smooth or a lobed surface, 4 voxels to a whole side in radius: bool."""
+    radius = share * math.exp(uniform(math.log(4), math.log(min(size)), source))
     axes = _turned(size, place, source)
     radii = [radius * uniform(0.6, 1.3, source) for _ in range(3)]
     away = torch.stack([(a / r) ** 2 for a, r in zip(axes, radii, strict=True)]).sum(0).sqrt()
