@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from medseg.segmentation import Code, Segment
 
-Engine = Literal["network", "torchscript", "bundle", "nnunet"]
+Engine = Literal["network", "torchscript", "bundle", "nnunet", "registration"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,10 @@ class SelfTest:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One model. `network` holds the class name (of MONAI or ours) and arguments for engine "network"."""
+    """One model. `network` holds the class name (of MONAI or ours) and arguments for engine "network".
+
+    Engine "registration" lays images on one another, and needs no segments.
+    """
 
     name: str
     version: str

@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=12, help="ordered pairs of brains (%(default)s)")
     parser.add_argument("--starts", type=int, default=20, help="random starts of CT and MR (%(default)s)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--missing", action="store_true", help="leave out what there is a row of already")
     parser.add_argument("--rows", type=Path, default=RESULTS / "registration.jsonl")
     parser.add_argument("--table", type=Path, default=RESULTS / "registration.md")
     return parser.parse_args()
@@ -62,13 +63,18 @@ def main(options: argparse.Namespace) -> None:
     print(page)
 
 
-def chosen(options: argparse.Namespace, measure: str = "lncc") -> Iterator[Any]:
+def chosen(options: argparse.Namespace, part: str, case: str, measure: str = "lncc") -> Iterator[Any]:
     import registration_methods as methods
+    import registration_table
 
+    there = registration_table.rows(options.rows) if options.missing else []
+    done = [row["method"] for row in there if (row["part"], row["case"]) == (part, case)]
     weights = next((options.data / "weights/symnet").glob("*.pth"), Path("none.pth"))
     known = methods.deformable(weights, measure)
     for name in options.methods.split(",") if options.methods else known:
         method = known[name]
+        if name in done:
+            continue
         if method.missing or ("SYMNet" in name and not weights.is_file()):
             print(f"left out: {name}")
         else:
@@ -113,9 +119,10 @@ def brains(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for here, there in list(itertools.permutations(names, 2))[: options.pairs]:
         images = [sitk.ReadImage(str(folder / f"{n}_SS.nii.gz"), sitk.sitkFloat32) for n in (here, there)]
         labels = [sitk.ReadImage(str(folder / f"{n}_glm.nii.gz")) for n in (here, there)]
-        for method in chosen(options):
+        case = f"{there} to {here}"
+        for method in chosen(options, "brains", case):
             forward, _, row = timed(method, *images, Guidance())
-            yield {"case": f"{there} to {here}", **row, **structures(*labels, forward)}
+            yield {"case": case, **row, **structures(*labels, forward)}
 
 
 def structures(fixed: Any, moving: Any, forward: Any) -> dict[str, float]:
@@ -148,7 +155,7 @@ def lung(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     points = [landmarks.read(folder / f"{stem}{n}.txt") for n in ("baseline_landmarks", "groundtruth_point")]
     grids = [Geometry.of(image) for image in images]
     both = [all(_holds(g, p) for g, p in zip(grids, pair, strict=True)) for pair in zip(*points, strict=True)]
-    for method in chosen(options, "mind"):
+    for method in chosen(options, "lung", "lung", "mind"):
         forward, _, row = timed(method, *images, Guidance(*masks))
         errors = landmark_errors(forward, points[0].tolist(), points[1].tolist())
         yield {"case": "lung", **row, "landmark_mm": errors.mean(), "landmark_inside_mm": errors[both].mean()}
@@ -172,7 +179,7 @@ def fields(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             fixed, known, _ = registration_warps.bent(family, head, seed)
             grid, body = Geometry.of(fixed), inside(fixed)
             before = float(field_error(still, known, grid)[body].mean())
-            for method in chosen(options):
+            for method in chosen(options, "fields", f"{family} {seed}"):
                 if "SYMNet" in method.name:  # for skull-stripped brains
                     continue
                 forward, _, row = timed(method, fixed, head, Guidance())

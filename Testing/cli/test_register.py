@@ -8,7 +8,8 @@ import SimpleITK as sitk
 
 from medseg.cli import main
 from medseg.formats import transforms
-from registration_phantoms import INSIDE, SMALL_TURN, head, moved
+from medseg.geometry import Geometry
+from registration_phantoms import INSIDE, SMALL_TURN, head, moved, swelling
 
 
 @pytest.fixture
@@ -134,6 +135,17 @@ def test_a_checkerboard_that_cannot_be_drawn_is_bad_input(capsys, tmp_path, case
     )
     assert code == 2
     assert why in data["error"]
+
+
+@pytest.mark.parametrize("ending", [".h5", ".tfm"])
+def test_composites_within_composites_are_written_as_one(tmp_path, ending):
+    inner = sitk.CompositeTransform([sitk.TranslationTransform(3, (1.0, 2.0, 3.0)), SMALL_TURN])
+    nested = sitk.CompositeTransform([inner, swelling()])
+    transforms.write(nested, tmp_path / f"t{ending}", Geometry.of(head()))
+    again = transforms.read(tmp_path / f"t{ending}")
+    assert nested.GetNumberOfTransforms() == 2
+    for place in INSIDE:
+        assert np.allclose(again.TransformPoint(place), nested.TransformPoint(place), atol=1e-6)
 
 
 def test_files_that_are_no_transforms_are_bad_input(tmp_path):

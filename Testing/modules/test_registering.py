@@ -290,6 +290,23 @@ def test_a_transform_in_the_wrong_direction_is_told_and_another_one_is_judged_an
     assert not panel.ui.exportButton.enabled
 
 
+def test_a_transform_that_folds_is_told_and_its_row_is_red(panel: Any, until: Callable[..., None]) -> None:
+    from medseg.mrml import transforms
+
+    mirror = sitk.AffineTransform(3)
+    mirror.SetMatrix((-1, 0, 0, 0, 1, 0, 0, 0, 1))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transforms.set_transform(node, mirror)
+    panel.ui.transformSelector.setCurrentNode(node)
+    panel.ui.measureButton.click()
+    until(lambda: panel.ui.exportButton.enabled)
+    assert "folds: 100 %" in panel.ui.verdictStatus.text
+    table = panel.ui.checkTable
+    colours = {table.item(r, 0).text(): table.item(r, 3).foreground().color().name() for r in range(table.rowCount)}
+    assert colours["Voxels with a Jacobian determinant of 0 or less"] == "#b00020"
+    assert colours["Inverse consistency, mean"] != "#b00020"
+
+
 def test_a_tolerance_can_be_changed_and_is_kept(panel: Any, until: Callable[..., None]) -> None:
     panel.ui.measureButton.click()
     until(lambda: panel.ui.exportButton.enabled)

@@ -9,8 +9,12 @@ import torch
 
 import small_head
 from medseg import resources
+from medseg.engines import cards
+from medseg.engines.cards import StoredCard
+from medseg.engines.catalog import open_segmenter
 from medseg.errors import BadInput
 from medseg.progress import silent
+from medseg.quality import statistics_of
 from medseg.training import config_file, run
 from medseg.training.samples import Nothing
 from medseg.training.seeds import generator
@@ -144,6 +148,20 @@ def test_a_run_trains_and_writes_its_card(folder):
     card = run.train(config(folder, test=["three"]), folder / "run", silent)
     assert card.is_file()
     assert (folder / "run" / "member-1" / "best.safetensors").is_file()
+    stored = StoredCard(cards.read(card), card, removable=True)
+    usual, segmenter = statistics_of(stored.card), open_segmenter(stored, "cpu", "pytorch")
+    drawn = open_data(config(folder), folder, 0, silent).training.sample(0, generator(5)).image[0].numpy()
+    empty = np.pad(np.ones((2, 2, 2)), (0, 14))
+    near, far = (usual.distance(segmenter.features([_image(voxels)])) for voxels in (drawn, empty))
+    assert stored.card.scores["features"]["cases"] == 200
+    assert near <= usual.limit < far
+
+
+def _image(voxels):
+    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
+    image.SetSpacing((2, 2, 2))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    return image
 
 
 def test_the_configuration_that_is_shipped_names_every_part_in_its_place():

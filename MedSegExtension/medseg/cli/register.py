@@ -31,7 +31,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     parser.add_argument("--warped", type=Path, metavar="FILE", help="also write the moving image on the fixed grid")
     parser.add_argument(
-        "--inverse", type=Path, metavar="TRANSFORM", help="also write the way back (linear, svf and symnet)"
+        "--inverse", type=Path, metavar="TRANSFORM", help="also write the way back (linear, svf and networks)"
     )
     parser.add_argument("--report", type=Path, metavar="DIR", help="also write a verdict sheet, JSON and HTML, here")
     _knowledge_options(parser)
@@ -56,10 +56,10 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", default="auto", help="auto, as-is, centre, mass or axes (%(default)s)")
     parser.add_argument("--turns", type=int, default=8, metavar="N", help="random starts (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of what is drawn at random (%(default)s)")
-    parser.add_argument("--linear", default="affine", help="before a velocity field: rigid, similarity, affine, none")
+    parser.add_argument("--linear", default="affine", help="before what bends: rigid, similarity, affine, none")
     parser.add_argument("--symmetric", action="store_true", help="compare the images both ways (svf engines)")
-    parser.add_argument("--weights", default="", metavar="FILE", help="of a learned engine (symnet)")
-    parser.add_argument("--refine", action="store_true", help="optimise for these images afterwards (symnet)")
+    parser.add_argument("--weights", default="", metavar="FILE", help="of a network: symnet, unigradicon; learned: RUN")
+    parser.add_argument("--refine", action="store_true", help="optimise for these images afterwards (networks)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER (%(default)s)")
 
 

@@ -39,8 +39,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     except Cancelled:
         text = f"cancelled; go on with: medseg train {options.config} --resume --out {folder}"
         return console.fail(text, 130)
-    scores = json.loads(card.read_text(encoding="utf-8"))["scores"]
-    console.result({"run": str(folder), "card": str(card), "scores": scores, "notices": notices}, _text(folder, scores))
+    made = json.loads(card.read_text(encoding="utf-8"))
+    data = {"run": str(folder), "card": str(card), "scores": made["scores"], "notices": notices}
+    console.result(data, _text(folder, made["scores"], made["engine"] == "registration"))
     return 0
 
 
@@ -89,15 +90,21 @@ def _asked_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _text(folder: Path, scores: dict[str, Any]) -> str:
+def _text(folder: Path, scores: dict[str, Any], registers: bool) -> str:
     lines = [f"{'trained':<12} {scores['training']['epochs']} epochs, {seconds(scores['training']['seconds'])}"]
-    if scores["validation"]:
-        lines.append(f"{'validation':<12} Dice {scores['validation']['dice']:.3f}")
-    if test := scores["test"]:
+    if best := scores["validation"]:
+        name = "similarity" if best["dice"] is None else "Dice"
+        lines.append(f"{'validation':<12} {name} {best[name.lower()]:.3f}")
+    test = scores["test"]
+    if test and "pairs" in test:
+        before, after = test["similarity_before"], test["similarity"]
+        lines.append(f"{'test':<12} similarity {before:.3f} -> {after:.3f}, {test['pairs']} pair(s)")
+    elif test:
         mean = test["mean"]
         distance = mean["average_hausdorff_mm"]
         told = "not finite" if distance is None else f"{distance:.2f} mm"
         lines.append(f"{'test':<12} Dice {mean['dice']:.3f}, average Hausdorff {told}, {test['cases']} case(s)")
     lines.append(f"{'run':<12} {folder}")
-    lines.append(f"{'install':<12} medseg models add {folder}")
+    use = f"register FIXED MOVING --engine learned --weights {folder}" if registers else f"models add {folder}"
+    lines.append(f"{'use' if registers else 'install':<12} medseg {use}")
     return "\n".join(lines)

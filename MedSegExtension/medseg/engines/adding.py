@@ -62,6 +62,11 @@ def _take(path: Path, stage: Path, trusted_sha256: str) -> ModelCard:
 
 def _take_card(path: Path, stage: Path) -> ModelCard:
     card = cards.read(path)
+    if card.engine == "registration":
+        raise BadInput(
+            f"{path} registers images and is used where it lies: medseg register FIXED MOVING --engine learned"
+            f" --weights {path} --out TRANSFORM"
+        )
     for part in card.weights:
         if not part.package:
             checked = weights.verified(StoredCard(card, path, True), part)

@@ -141,5 +141,5 @@ def _check_consistent(card: ModelCard, name: str) -> None:
     keys = [(segment.layer, segment.value) for segment in card.segments]
     if len(set(keys)) != len(keys):
         raise BadInput(f"model card {name} gives one value to two segments of a layer")
-    if card.engine in ("network", "torchscript") and not any(w.stage == "main" for w in card.weights):
+    if card.engine in ("network", "torchscript", "registration") and not any(w.stage == "main" for w in card.weights):
         raise BadInput(f'model card {name} names no weights of stage "main"')

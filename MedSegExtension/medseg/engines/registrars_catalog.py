@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medseg.errors import BadInput, Failed
 from medseg.registration import Registrar
+
+if TYPE_CHECKING:
+    from medseg.registrars.around_network import Around
 
 NEEDS_TORCH = 'this engine needs PyTorch, which is not installed: pip install "medseg[inference]"'
 
@@ -17,14 +21,15 @@ class Options:
     """What can be chosen of an engine; what is left empty is the engine's own choice.
 
     Attributes:
-        measure: "mattes", "ncc", "mse" (SimpleITK), "mattes", "ncc" (elastix), "lncc", "ncc", "mi", "mind" (ours).
+        measure: "mattes", "ncc", "mse" (SimpleITK), "mattes", "ncc" (elastix), "lncc", "ncc", "mi", "mind" (ours;
+            of a network what its refinement goes by, and roughly the linear part).
         start: "auto", "as-is", "centre", "mass" or "axes".
         turns: random starts of the linear part.
         seed: of everything that is drawn.
         symmetric: compare the images both ways (velocity field alone).
-        linear: what comes before the velocity field: "rigid", "similarity", "affine" or "none".
+        linear: what comes before a velocity field or network: "rigid", "similarity", "affine" or "none".
         device: "auto", "cpu", "cuda" or "cuda:NUMBER".
-        weights: file of a learned engine's weights, on the user's disk.
+        weights: file of a learned engine's weights, on the user's disk; of "learned" the folder of the training.
         refine: whether a learned engine optimises a velocity field for these very images afterwards.
     """
 
@@ -145,6 +150,34 @@ def _symnet(options: Options) -> Registrar:
     return SymNetRegistrar(Path(options.weights), options.refine, turns=options.turns, seed=options.seed, device=device)
 
 
+def _learned(options: Options) -> Registrar:
+    from medseg.engines.registration_cards import opened
+    from medseg.inference.device import choose
+    from medseg.registrars.learned import LearnedRegistrar
+
+    if not options.weights:
+        raise BadInput("engine learned needs a network that medseg train made; give --weights RUN")
+    card, path = opened(Path(options.weights))
+    return LearnedRegistrar(card, path, _around(card.name, options, str(choose(options.device).device)))
+
+
+def _unigradicon(options: Options) -> Registrar:
+    from medseg.inference.device import choose
+    from medseg.registrars.unigradicon import UniGradIconRegistrar
+
+    if not options.weights:
+        raise BadInput("engine unigradicon needs the file of its weights; give --weights FILE")
+    around = _around("uniGradICON", options, str(choose(options.device).device))
+    return UniGradIconRegistrar(Path(options.weights), around)
+
+
+def _around(name: str, options: Options, device: str) -> Around:
+    from medseg.registrars.around_network import Around
+
+    measure = options.measure or "lncc"
+    return Around(name, options.refine, measure, options.linear, options.turns, options.seed, device)
+
+
 def _not_symmetric(options: Options, name: str) -> None:
     if options.symmetric:
         raise BadInput(f"engine {name} is not symmetric; choose svf-fast or svf-accurate")
@@ -164,5 +197,7 @@ _ALL = (
     Engine("svf-fast", "Diffeomorphic velocity field to 2 mm (PyTorch)", _velocity("fast")),
     Engine("svf-accurate", "Diffeomorphic velocity field to 1 mm (PyTorch)", _velocity("accurate")),
     Engine("symnet", "SYMNet, skull-stripped brains, weights from your disk (PyTorch)", _symnet),
+    Engine("unigradicon", "uniGradICON, weights from your disk (PyTorch)", _unigradicon),
+    Engine("learned", "A network that medseg train made (PyTorch)", _learned),
 )
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in _ALL}

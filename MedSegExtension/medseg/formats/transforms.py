@@ -52,7 +52,7 @@ def write(transform: sitk.Transform, path: Path, grid: Geometry) -> None:
             if ending(path) in FIELD:
                 sitk.WriteImage(_field(transform, grid), str(draft), useCompression=True)
             else:
-                sitk.WriteTransform(transform, str(draft))
+                sitk.WriteTransform(_flat(transform), str(draft))
         except RuntimeError as fault:
             raise not_written(path, why_short(draft) or str(fault).strip().splitlines()[-1]) from fault
 
@@ -72,6 +72,15 @@ def read(path: Path) -> sitk.Transform:
     except RuntimeError as fault:
         reason = str(fault).strip().splitlines()[-1]
         raise BadInput(f"{path} cannot be read as a transform: damaged, or of another kind ({reason})") from fault
+
+
+def _flat(transform: sitk.Transform) -> sitk.Transform:
+    """Return a transform without composites within composites, which ITK's files cannot hold."""
+    if transform.GetName() != "CompositeTransform":
+        return transform
+    flat = sitk.CompositeTransform(transform)
+    flat.FlattenTransform()
+    return flat
 
 
 def _field(transform: sitk.Transform, grid: Geometry) -> sitk.Image:

@@ -36,7 +36,7 @@ Weights = tuple[Volume | None, Volume | None]
 """Where the fixed and the moving image count; None for everywhere."""
 _MARGIN_MM = 12.0
 _UNMASKED = ("lncc", "mind")
-_LINEAR_MEASURE = {"lncc": "ncc", "ncc": "ncc", "mi": "mi", "mind": "mi"}
+LINEAR_MEASURE = {"lncc": "ncc", "ncc": "ncc", "mi": "mi", "mind": "mi"}
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class VelocityField:
         if self.linear == "none" or not move:
             still = np.eye(images[0].GetDimension() + 1)
             return matrix_of(guidance.initial) if guidance.initial is not None else still
-        measure = _LINEAR_MEASURE[self.measure]
+        measure = LINEAR_MEASURE[self.measure]
         engine = TorchLinear(self.linear, measure, self.start, self.turns, self.seed, self.device)
         return engine.matrix(images, volumes, weights, progress, guidance)
 

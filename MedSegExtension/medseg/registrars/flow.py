@@ -87,6 +87,11 @@ def least_jacobian(field: torch.Tensor, spacing: Sequence[float]) -> torch.Tenso
     return field.new_ones(1) if least is None else least
 
 
+def determinants(field: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
+    """Return the Jacobian determinants of x + field(x) from differences to the next voxels, (1, *spatial less one)."""
+    return _corner(field, spacing, [0] * field.shape[1])
+
+
 def _corner(field: torch.Tensor, spacing: Sequence[float], corner: Sequence[int]) -> torch.Tensor:
     """Jacobian determinant at one corner of every cell; `corner` has 0 or 1 for each of the axes (i, j, k)."""
     dimension = field.shape[1]

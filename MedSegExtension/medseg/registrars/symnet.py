@@ -5,9 +5,8 @@ Its published weights are read from the user's disk. They are for T1 MR of skull
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +16,18 @@ from torch import nn
 
 from medseg.errors import BadInput
 from medseg.geometry import Geometry
-from medseg.progress import Progress, part
-from medseg.registrars import checks, fields, flow
-from medseg.registrars.diffeomorphic import TorchLinear, VelocityField
-from medseg.registrars.matrices import Matrix, matrix_of, transform_of
+from medseg.progress import Progress
+from medseg.registrars import checks, fields, weight_files
+from medseg.registrars.around_network import Around, Both, Images
+from medseg.registrars.halves import Halves, displacements, velocity
+from medseg.registrars.matrices import Matrix, transform_of
 from medseg.registrars.starts import moments
 from medseg.registration import NO_GUIDANCE, Guidance, warp
 
-_VOXELS_A_UNIT = 100.0
-_SQUARINGS = 7
-_RIM = 5
 _BRIGHT = 0.43
 """What the 99th percentile of a brain was in the images that the published weights were trained on."""
 _FIRST = "eninput.0.weight"
-_RAISED = 16  # four halvings
+_STILL = 1e-5
 
 
 class SymNet(nn.Module):
@@ -39,6 +36,9 @@ class SymNet(nn.Module):
     Images are (1, 1, *spatial), each edge a multiple of 16; so are the two results, with 3 channels, last axis first.
     The names of the layers are those of the published weights.
     """
+
+    voxels_a_unit = 100.0
+    multiple = 16
 
     def __init__(self, width: int = 7) -> None:
         """Take the channels of the first layer."""
@@ -55,7 +55,9 @@ class SymNet(nn.Module):
         for number, channels in enumerate((8 * w, 4 * w, 2 * w, 2 * w), start=1):
             self.add_module(f"up{number}", nn.Sequential(nn.ConvTranspose3d(channels, channels, 2, 2), nn.ReLU()))
         for name in ("dc9", "dc10"):
-            self.add_module(name, nn.Sequential(nn.Conv3d(2 * w, 3, 5, padding=2, bias=False), nn.Softsign()))
+            head = nn.Conv3d(2 * w, 3, 5, padding=2, bias=False)
+            nn.init.normal_(head.weight, std=_STILL)  # a training begins at no deformation
+            self.add_module(name, nn.Sequential(head, nn.Softsign()))
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the velocity from the first image and that from the second, half-way to each other."""
@@ -86,33 +88,12 @@ def load(path: Path) -> SymNet:
     Raises:
         BadInput: if the file is missing, can run code, or holds other weights.
     """
-    state = _state(path)
+    state = weight_files.read(path)
     if _FIRST not in state or state[_FIRST].ndim != 5:
         raise BadInput(f"{path} holds no weights of SYMNet: it has no {_FIRST}")
     network = SymNet(int(state[_FIRST].shape[0]))
-    try:
-        network.load_state_dict({name: value.float() for name, value in state.items()})
-    except RuntimeError as fault:
-        reason = str(fault).strip().splitlines()[-1].strip()
-        raise BadInput(f"{path} holds weights of another network than SYMNet ({reason})") from fault
-    return network.eval()
-
-
-def _state(path: Path) -> Mapping[str, torch.Tensor]:
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist; give the file of SYMNet's weights with --weights")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            read: Mapping[str, torch.Tensor] = load_file(str(path))
-        else:
-            read = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as fault:
-        raise BadInput(f"{path} cannot be read as weights (or holds more than weights, which is refused)") from fault
-    if not isinstance(read, Mapping) or not all(isinstance(value, torch.Tensor) for value in read.values()):
-        raise BadInput(f"{path} holds something else than a dictionary of weights")
-    return read
+    weight_files.fill(network, state, path, "SYMNet")
+    return network
 
 
 @dataclass(frozen=True)
@@ -144,7 +125,7 @@ class SymNetRegistrar:
 
     def register_both(
         self, fixed: sitk.Image, moving: sitk.Image, progress: Progress, guidance: Guidance = NO_GUIDANCE
-    ) -> tuple[sitk.Transform, sitk.Transform]:
+    ) -> Both:
         """See `InvertibleRegistrar.register_both`.
 
         Raises:
@@ -152,36 +133,19 @@ class SymNetRegistrar:
         """
         network = load(self.weights)
         images = checks.prepared(fixed, moving, guidance)
-        if fixed.GetDimension() != 3:
-            raise BadInput("SYMNet registers volumes; the images are 2D")
-        if guidance.initial is not None and not guidance.initial.IsLinear():
-            raise BadInput("SYMNet begins at a linear transform; give one, or none")
-        affine = self._affine(images, guidance, part(progress, 0.0, 0.3))
-        progress(0.3, "SYMNet")
-        both = self._by_network(network, images, affine)
-        if self.refine:
-            engine = VelocityField("fast", linear="none", device=self.device)
-            more = engine.refine(both[0], images, guidance, part(progress, 0.6, 1.0))
-            both = sitk.CompositeTransform([both[0], more[0]]), sitk.CompositeTransform([more[1], both[1]])
-        progress(1.0, "done")
-        return both
+        steps = Around("SYMNet", self.refine, turns=self.turns, seed=self.seed, device=self.device)
+        return steps.register_both(partial(self._by_network, network), images, guidance, progress)
 
-    def _affine(self, images: tuple[sitk.Image, sitk.Image], guidance: Guidance, progress: Progress) -> Matrix:
-        engine = TorchLinear("affine", "ncc", "auto", self.turns, self.seed, self.device)
-        return matrix_of(engine.register(*images, progress, guidance))
-
-    def _by_network(
-        self, network: SymNet, images: tuple[sitk.Image, sitk.Image], affine: Matrix
-    ) -> tuple[sitk.Transform, sitk.Transform]:
+    def _by_network(self, network: SymNet, images: Images, affine: Matrix) -> Both:
         device, grid = torch.device(self.device), self._grid(images[0])
         still = sitk.Transform(3, sitk.sitkIdentity)
         seen = [
             _seen(image, one, grid).to(device) for image, one in zip(images, (still, transform_of(affine)), strict=True)
         ]
         with torch.inference_mode():
-            halves = [_velocity(one, self.spacing) for one in network.to(device)(*seen)]
-            there, back = (_joined(halves[n], halves[1 - n], grid.spacing) for n in (1, 0))
-        return fields.forward(there, grid, affine), fields.backward(back, grid, affine)
+            scale = network.voxels_a_unit * self.spacing
+            found = displacements(Halves(*(velocity(one, scale) for one in network.to(device)(*seen))), grid.spacing)
+        return fields.forward(found.there, grid, affine), fields.backward(found.back, grid, affine)
 
     def _grid(self, fixed: sitk.Image) -> Geometry:
         """Return the network's grid about the brain's centre of mass: the first axis to L, then I, then A."""
@@ -198,24 +162,3 @@ def _seen(image: sitk.Image, transform: sitk.Transform, grid: Geometry) -> torch
     array = array - array.min()
     bright = float(np.percentile(array[array > 0], 99)) if np.any(array > 0) else 1.0
     return torch.from_numpy(np.ascontiguousarray(array / bright * _BRIGHT))[None, None].float()
-
-
-def _velocity(units: torch.Tensor, spacing: float) -> torch.Tensor:
-    """From (1, 3, i, j, k), last axis first, to mm along the axes, (1, 3, k, j, i), channels (i, j, k).
-
-    It fades to zero over the outermost voxels: beyond its grid a displacement field of ITK does nothing, and what moves
-    at the edge would tear there.
-    """
-    values = units.permute(0, 1, 4, 3, 2).flip(1) * (_VOXELS_A_UNIT * spacing)
-    for dim in range(2, values.ndim):
-        ramp = torch.arange(values.shape[dim], dtype=torch.float32, device=values.device)
-        inside = (torch.minimum(ramp, ramp.flip(0)) / _RIM).clamp(0, 1)
-        values = values * inside.view(-1, *[1] * (values.ndim - 1 - dim))
-    return values.contiguous()
-
-
-def _joined(own: torch.Tensor, other: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
-    """Go half-way by one's own velocity and the other half against the other's."""
-    first = flow.exponential(own, spacing, _SQUARINGS)
-    second = flow.exponential(-other, spacing, _SQUARINGS)
-    return first + flow.warped(second, first, spacing)

@@ -199,7 +199,7 @@ def _objective(images: _Images, plan: Plan, control: Geometry) -> Callable[[torc
         total = measure(_through(images.moving, values, images.grid, control))
         if back is not None:
             total = total + back(_through(images.fixed, -values, images.grid, control))
-        return total + plan.stiffness * _roughness(values, control.spacing) if plan.stiffness else total
+        return total + plan.stiffness * roughness(values, control.spacing) if plan.stiffness else total
 
     return objective
 
@@ -212,7 +212,7 @@ def _through(image: torch.Tensor, values: torch.Tensor, grid: Geometry, control:
     return flow.read(image, flow.places(banded.resize(unit, grid.shape)))
 
 
-def _roughness(values: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
+def roughness(values: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
     """Mean square of the velocity's first derivatives, 1/mm^2 times mm^2."""
     parts = [
         (torch.diff(values, dim=values.ndim - 1 - axis) / spacing[axis]).square().mean() for axis in range(len(spacing))

@@ -10,6 +10,7 @@ import torch
 
 from medseg.errors import BadInput
 from medseg.inference import networks
+from medseg.registrars import pair_networks
 from medseg.training.config import Optimiser, TrainingConfig
 from medseg.training.seeds import seed_of
 
@@ -22,6 +23,8 @@ def arguments(config: TrainingConfig) -> dict[str, Any]:
     Raises:
         BadInput: if the network has no dropout and some is asked for.
     """
+    if config.registers:
+        return dict(config.network.get("arguments", {}))
     name = str(config.network["class"])
     taken = inspect.signature(networks.network_class(name)).parameters
     follows = {
@@ -47,7 +50,8 @@ def untrained(config: TrainingConfig, member: int = 0) -> torch.nn.Module:
     """Build the network with first weights drawn from the seed of this ensemble member."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(config.seed, "weights", member))
-        return networks.architecture(str(config.network["class"]), arguments(config))
+        build = pair_networks.build if config.registers else networks.architecture
+        return build(str(config.network["class"]), arguments(config))
 
 
 def optimiser(chosen: Optimiser, network: torch.nn.Module) -> torch.optim.Optimizer:

@@ -31,6 +31,7 @@ class Epoch:
         dice: mean over validation cases and segments; None where it was not validated.
         dice_of: the same for each segment value, as text.
         cross_entropy: mean over validation voxels, in nats.
+        similarity: of the images of a registration, mean over validation pairs.
     """
 
     number: int
@@ -40,6 +41,12 @@ class Epoch:
     dice: float | None = None
     dice_of: Mapping[str, float | None] | None = None
     cross_entropy: float | None = None
+    similarity: float | None = None
+
+    @property
+    def goodness(self) -> float | None:
+        """What chooses the best epoch: the Dice, or the similarity where a registration has no labels."""
+        return self.similarity if self.dice is None else self.dice
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ from medseg.segmentation import Segment
 
 Part = Literal["training", "validation", "test"]
 PARTS: tuple[Part, ...] = ("training", "validation", "test")
+REGISTRATION = "registration"
+"""The loss of networks that register."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,21 @@ class TrainingConfig:
     @property
     def classes(self) -> int:
         """Output channels of the network, background included."""
-        return 1 + max(segment.value for segment in self.segments)
+        return 1 + max((segment.value for segment in self.segments), default=0)
 
     @property
     def runs(self) -> int:
         """How many networks are trained: one a fold, or one an ensemble member."""
         return self.split.folds or self.members
+
+    @property
+    def registers(self) -> bool:
+        """Whether the network lays two images on one another instead of segmenting one."""
+        return self.loss.name == REGISTRATION
+
+    @property
+    def _purpose(self) -> str:
+        return "registration" if self.registers else _listed(self.segments)
 
     def card(self) -> ModelCard:
         """Return the card of this training before anything is known of weights and scores."""
@@ -145,8 +156,8 @@ class TrainingConfig:
             "segments": [asdict(segment) for segment in self.segments],
             "weights": [],
             "title": self.title or self.name,
-            "description": self.description or f"{self.network['class']} for {_listed(self.segments)}",
-            "engine": "network",
+            "description": self.description or f"{self.network['class']} for {self._purpose}",
+            "engine": "registration" if self.registers else "network",
             "preprocessing": dict(self.preprocessing),
             "inference": {**self.inference, "classes": self.classes, "window": list(self.patch)},
             "postprocessing": dict(self.postprocessing),

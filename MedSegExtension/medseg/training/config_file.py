@@ -83,7 +83,7 @@ def _built(values: Mapping[str, Any], folder: Path, name: str) -> TrainingConfig
         if key in values:
             built[key] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values[key].items()})
     built["inputs"] = tuple(Channel(**channel) for channel in values["inputs"])
-    colored = [{"color": PALETTE[n % len(PALETTE)], **s} for n, s in enumerate(values["segments"])]
+    colored = [{"color": PALETTE[n % len(PALETTE)], **s} for n, s in enumerate(values.get("segments", []))]
     _check_segments(colored, name)
     built["segments"] = tuple(segment_of(segment) for segment in colored)
     return TrainingConfig(**built, folder=folder)

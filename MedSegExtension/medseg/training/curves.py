@@ -46,7 +46,7 @@ def _losses(axes: Any, history: Sequence[Epoch]) -> None:
 
 
 def _dices(axes: Any, history: Sequence[Epoch], names: Mapping[str, str]) -> None:
-    validated = [epoch for epoch in history if epoch.dice is not None]
+    validated = [epoch for epoch in history if epoch.goodness is not None]
     numbers = [epoch.number for epoch in validated]
     few = len(names) <= _MOST_NAMED
     for place, (value, name) in enumerate(names.items()):
@@ -55,9 +55,10 @@ def _dices(axes: Any, history: Sequence[Epoch], names: Mapping[str, str]) -> Non
         # more lines than a legend can tell apart stand for the spread alone
         style = {"label": name} if few else {"color": "0.7", "label": "" if place else "each segment"}
         axes.plot(numbers, drawn, linewidth=0.8, **style)
-    axes.plot(numbers, [epoch.dice for epoch in validated], color="black", linewidth=2, label="mean")
+    axes.plot(numbers, [epoch.goodness for epoch in validated], color="black", linewidth=2, label="mean")
     axes.set_ylim(0, 1)
-    _dressed(axes, "validation Dice")
+    unlabelled = validated and all(epoch.dice is None for epoch in validated)
+    _dressed(axes, "validation similarity" if unlabelled else "validation Dice")
 
 
 def _dressed(axes: Any, label: str) -> None:

@@ -24,6 +24,7 @@ from medseg.inference.torch_segmenter import TorchSegmenter
 from medseg.metrics import LabelScores
 from medseg.model_card import ModelCard, Weights
 from medseg.progress import Progress, part, silent
+from medseg.registrars.learned import loaded
 from medseg.segmentation import Segmentation
 from medseg.training import building, checkpoint, prepared, validation
 from medseg.training.calibration import calibrate
@@ -31,8 +32,10 @@ from medseg.training.config import Part, TrainingConfig
 from medseg.training.fit import BEST_FILE
 from medseg.training.hardware import hardware
 from medseg.training.records import HISTORY_FILE
+from medseg.training.registration import scores as pair_scores
 from medseg.training.samples import Data
 from medseg.training.seeds import seed_of
+from medseg.training.usual_input import usual_input
 
 CARD_FILE = "card.json"
 SCORES_FILE = "scores.json"
@@ -88,7 +91,8 @@ def finish(config: TrainingConfig, folder: Path, members: Sequence[tuple[Path, D
     reports = []
     for member in made:
         report = part(progress, member.number / len(made), (member.number + 1) / len(made))
-        network = networks.build(card, member.weights).to(device.device)
+        load = loaded if config.registers else networks.build
+        network = load(card, member.weights).to(device.device)
         reports.append(_measured(Trained(card, config, member, network, device), report))
     scores = {**reports[0], "members": reports} if len(reports) > 1 else reports[0]
     _write_json(scores, folder / SCORES_FILE)
@@ -122,19 +126,47 @@ def _entry(member: Member) -> Weights:
 
 def _measured(trained: Trained, progress: Progress) -> dict[str, Any]:
     history = json.loads((trained.member.folder / HISTORY_FILE).read_text(encoding="utf-8"))
-    best = max((epoch for epoch in history if epoch["dice"] is not None), key=lambda epoch: epoch["dice"], default=None)
-    return {
+    measured = [epoch for epoch in history if _goodness(epoch) is not None]
+    best = max(measured, key=_goodness, default=None)
+    keys = ("dice", "dice_of", "similarity") if trained.config.registers else ("dice", "dice_of")
+    told = {
         "training": {"epochs": len(history), "seconds": round(sum(epoch["seconds"] for epoch in history), 1)},
-        "validation": best and {"epoch": best["number"], "dice": best["dice"], "dice_of": best["dice_of"]},
-        "calibration": _calibration(trained, part(progress, 0.0, 0.5)),
-        "test": _tested(trained, part(progress, 0.5, 1.0)),
+        "validation": best and {"epoch": best["number"], **{key: best[key] for key in keys}},
     }
+    if trained.config.registers:
+        return {**told, "test": _registered(trained, progress)}
+    return {
+        **told,
+        "calibration": _calibration(trained, part(progress, 0.0, 0.5)),
+        "test": _tested(trained, part(progress, 0.5, 0.9)),
+        **_usual(trained),
+    }
+
+
+def _goodness(epoch: Mapping[str, Any]) -> Any:
+    return epoch["similarity"] if epoch["dice"] is None else epoch["dice"]
+
+
+def _registered(trained: Trained, progress: Progress) -> dict[str, Any] | None:
+    """Score the pairs of the test part."""
+    computed = hardware(trained.device, "float32")
+    found = pair_scores.scored(trained.network, trained.fixed("test"), computed, progress)
+    return {"pairs": len(found), **pair_scores.mean(found)} if found else None
 
 
 def _calibration(trained: Trained, progress: Progress) -> dict[str, Any]:
     how = trained.card.inference
     computed = hardware(trained.device, how.precision)
     return asdict(calibrate(validation.judged(trained.network, trained.fixed("validation"), how, computed, progress)))
+
+
+def _usual(trained: Trained) -> dict[str, Any]:
+    """Tell what input is usual, where images are drawn whole; patches of files are no images that a user has."""
+    if not trained.member.data.whole_images:
+        return {}
+    seed = seed_of(trained.config.seed, "member", trained.member.number)
+    found = usual_input(trained.network, trained.member.data.training, trained.card.inference, seed)
+    return {"features": found} if found else {}
 
 
 def _tested(trained: Trained, progress: Progress) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from medseg.training.config import TrainingConfig
 from medseg.training.hardware import hardware
 from medseg.training.objectives import objective
 from medseg.training.records import Recorder
+from medseg.training.registration import scores as pair_scores
 from medseg.training.samples import Data
 from medseg.training.seeds import seed_of
 from medseg.training.stepping import Place, Stepper
@@ -61,7 +62,7 @@ class Training:
 
     def is_over(self) -> bool:
         """Whether all epochs are done, or early stopping ended them."""
-        return len(self.history) >= self._config.epochs or schedule.is_over(self._dice(), self._config.patience)
+        return len(self.history) >= self._config.epochs or schedule.is_over(self._goodness(), self._config.patience)
 
     def run(self, progress: Progress) -> tuple[Epoch, ...]:
         """Train to the end.
@@ -117,23 +118,24 @@ class Training:
         recorder.add(self.history)
 
     def _validated(self, epoch: Epoch, report: _Report) -> Epoch:
-        cases = validation.Fixed(self._task.data.validation, self._seed, "validation")
+        network, cases = self._stepper.network, validation.Fixed(self._task.data.validation, self._seed, "validation")
         prefix = f"epoch {epoch.number} of {self._config.epochs}, validation: "
-        seen = validation.judged(
-            self._stepper.network,
-            cases,
-            self._config.card().inference,
-            self._hardware,
-            lambda _fraction, message: report(prefix + message),
-        )
+
+        def tell(_fraction: float, message: str) -> None:
+            report(prefix + message)
+
+        if self._config.registers:
+            mean = pair_scores.mean(pair_scores.scored(network, cases, self._hardware, tell))
+            return replace(epoch, dice=mean["dice"], dice_of=mean["dice_of"], similarity=mean["similarity"])
+        seen = validation.judged(network, cases, self._config.card().inference, self._hardware, tell)
         found = validation.scores(seen, [segment.value for segment in self._config.segments])
         return replace(epoch, dice=found.dice, dice_of=found.dice_of, cross_entropy=found.cross_entropy)
 
     def _is_best(self, epoch: Epoch) -> bool:
-        known = [dice for dice in self._dice() if dice is not None]
-        if epoch.dice is None or not known:
+        known = [found for found in self._goodness() if found is not None]
+        if epoch.goodness is None or not known:
             return not known  # a last resort, until a Dice is known
-        return epoch.dice > max(known)
+        return epoch.goodness > max(known)
 
     def _keep_best(self) -> None:
         state = {key: value.detach().cpu().contiguous() for key, value in self._stepper.network.state_dict().items()}
@@ -165,8 +167,8 @@ class Training:
     def _path(self) -> Path:
         return self._task.folder / CHECKPOINT_FILE
 
-    def _dice(self) -> list[float | None]:
-        return [epoch.dice for epoch in self.history]
+    def _goodness(self) -> list[float | None]:
+        return [epoch.goodness for epoch in self.history]
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 3)
@@ -174,7 +176,7 @@ class Training:
     def _rate(self) -> float:
         config, done = self._config, len(self.history) + self._step / self._steps
         return schedule.learning_rate(
-            config.schedule, config.optimiser.learning_rate, done, config.epochs, self._dice()
+            config.schedule, config.optimiser.learning_rate, done, config.epochs, self._goodness()
         )
 
     def _done(self) -> float:
@@ -184,4 +186,5 @@ class Training:
         if not self.history:
             return ""
         last = self.history[-1]
-        return f", loss {last.loss:.3f}" + (f", Dice {last.dice:.3f}" if last.dice is not None else "")
+        name = "similarity" if last.dice is None else "Dice"
+        return f", loss {last.loss:.3f}" + (f", {name} {last.goodness:.3f}" if last.goodness is not None else "")

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from medseg.errors import BadInput
 from medseg.training.clicks.objective import Clicks
-from medseg.training.config import Loss
+from medseg.training.config import REGISTRATION, Loss
 from medseg.training.elbo import Elbo
 from medseg.training.evidence import Evidence
 from medseg.training.indexed_dice import DeeplySupervised, dice_and_cross_entropy
+from medseg.training.registration.objective import PairLoss
 
 Outputs = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """From logits (batch, classes, i, j, k) and labels (batch, 1, i, j, k) to a scalar."""
@@ -119,4 +120,5 @@ OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Objective]] = {
     "clicks": lambda options: Clicks(**options),
     "elbo": lambda options: Elbo(**options),
     "evidential": lambda options: Evidence(**options),
+    REGISTRATION: lambda options: PairLoss(**options),
 }

@@ -66,7 +66,7 @@ class Recorder:
 
 def _scalars(epoch: Epoch, names: dict[str, str]) -> Iterator[tuple[str, float]]:
     values = {"loss/training": epoch.loss, "loss/validation cross-entropy": epoch.cross_entropy}
-    values |= {"learning rate": epoch.learning_rate, "Dice/mean": epoch.dice}
+    values |= {"learning rate": epoch.learning_rate, "Dice/mean": epoch.dice, "similarity": epoch.similarity}
     values |= {f"Dice/{names[key]}": value for key, value in (epoch.dice_of or {}).items()}
     yield from ((name, value) for name, value in values.items() if value is not None)
 

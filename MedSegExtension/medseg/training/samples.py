@@ -57,6 +57,7 @@ class Data:
         test: never trained nor tuned on; may be empty.
         held_out: the files behind `test`, where there are any; they are then scored on their own grids.
         about: JSON values for the record and the card (patients of each part, seeds, sources).
+        whole_images: whether a training sample is an image as a user has it, not a patch or a crop around a click.
     """
 
     training: Samples
@@ -64,6 +65,7 @@ class Data:
     test: Samples
     held_out: Sequence[Case] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    whole_images: bool = False
 
 
 class Nothing:

@@ -23,6 +23,8 @@ SOURCES: dict[str, str] = {
     "label_maps": "medseg.training.synthesis.source:open_label_maps",
     "corrections": "medseg.training.corrections:open_corrections",
     "clicks": "medseg.training.clicks.source:open_clicks",
+    "registration": "medseg.training.registration.source:open_images",
+    "registration_label_maps": "medseg.training.registration.source:open_drawn",
     "click_corrections": "medseg.training.clicks.corrections:open_click_corrections",
 }
 

@@ -72,7 +72,8 @@ def open_label_maps(config: TrainingConfig, _folder: Path, _fold: int, progress:
     def drawn(part: str, count: int) -> Samples:
         return DrawnImages([maps[name] for name in names[part]], recipe, count, taught) if names[part] else Nothing()
 
-    return Data(drawn("training", 1), drawn("validation", images), drawn("test", images), about={"label_maps": names})
+    parts = drawn("training", 1), drawn("validation", images), drawn("test", images)
+    return Data(*parts, about={"label_maps": names}, whole_images=True)
 
 
 def recipe_of(options: Mapping[str, Any], patch: Sequence[int]) -> Recipe:
