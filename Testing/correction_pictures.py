@@ -16,7 +16,8 @@ def correction(folder: Path, desktop: Any, application: Any, parts: Path) -> Non
     from harness.layout import four_up
 
     head = slicer.util.loadVolume(str(HEAD))
-    node = _wrong_brain(head)
+    brain = _brain()
+    node = _wrong_brain(head, brain.copy())
     module = desktop.LoadedModule(ROOT / "Modules/MedSegCorrection/MedSegCorrection.py")
     with four_up(application, (400, 400)) as views:
         for view in views.slices.values():
@@ -38,29 +39,87 @@ def correction(folder: Path, desktop: Any, application: Any, parts: Path) -> Non
         views.write(folder / "manual-correction-changed.png")
         panel.ui.changedButton.click()
         _lower_part(desktop, panel, folder / "manual-correction-review.png")
+        slicer.mrmlScene.RemoveNode(node)
+        panel.edit(_hemispheres(head, brain))
+        _mirror(desktop, panel)
+        _look_at(views, head, BITE)
+        views.write(parts / "views.png")
+        panel_picture(desktop, panel, parts / "panel.png")
+        side_by_side(parts / "panel.png", parts / "views.png", folder / "manual-correction-other-side.png")
         module.unload()
     slicer.mrmlScene.Clear(0)
 
 
-def _wrong_brain(head: Any) -> Any:
-    """Let the model of the first module find the brain, then put two faults into it."""
-    import numpy as np
-    import slicer
-
+def _brain() -> Any:
+    """Let the model of the first module find the brain."""
     from medseg.engines import cards
     from medseg.engines.client import WorkerClient
     from medseg.files import read_image
-    from medseg.mrml.segmentations import show
-    from medseg.mrml.volumes import grid_of_volume
     from medseg.progress import silent
-    from medseg.segmentation import Segment, Segmentation
 
     with WorkerClient() as worker:
         found = worker.predict(cards.find("brain-t1"), [read_image(str(HEAD))], "cpu", "auto", silent).segmentation
-    mask, grid = found.mask(found.segments[0]), grid_of_volume(head)
-    place = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), -1)
-    mask &= np.linalg.norm(place - np.array(BITE[::-1]), axis=-1) > 15
-    mask |= np.linalg.norm(place - np.array(EYE[::-1]), axis=-1) < 11
+    return found.mask(found.segments[0])
+
+
+def _far_from(mask: Any, place: tuple[int, int, int]) -> Any:
+    """How far each voxel lies from a place, in voxels."""
+    import numpy as np
+
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in mask.shape], indexing="ij"), -1)
+    return np.linalg.norm(index - np.array(place[::-1]), axis=-1)
+
+
+def _hemispheres(head: Any, mask: Any) -> Any:
+    """Two segments, of which the second lacks a part."""
+    import numpy as np
+    import slicer
+
+    from medseg.mrml.segmentations import show
+    from medseg.mrml.volumes import grid_of_volume
+    from medseg.segmentation import Segment, Segmentation
+
+    middle = mask.shape[2] // 2
+    first = mask & (np.arange(mask.shape[2]) > middle)
+    second = mask & (np.arange(mask.shape[2]) < middle) & (_far_from(mask, BITE) > 25)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Hemispheres")
+    segments = Segment(1, "Right", (0.0, 0.6, 0.9), key="right"), Segment(2, "Left", (0.9, 0.62, 0.0), key="left")
+    labels = grid_of_volume(head).image((first + 2 * second).astype(np.uint8))
+    show(Segmentation(labels, segments), node, head)
+    node.GetDisplayNode().SetOpacity2DFill(0.2)
+    return node
+
+
+def _mirror(desktop: Any, panel: Any) -> None:
+    for section in (
+        "promptSection",
+        "editorSection",
+        "inputSection",
+        "cleanSection",
+        "reviewSection",
+        "sessionSection",
+    ):
+        getattr(panel.ui, section).collapsed = True
+    panel.ui.mirrorSection.collapsed = False
+    panel.panel.desk.select("left")
+    panel.ui.sideSelector.setCurrentIndex(0)
+    panel.ui.mirrorButton.click()
+    until(desktop, lambda: panel.panel.desk.proposing)
+    panel.ui.statusLabel.setText("")
+
+
+def _wrong_brain(head: Any, mask: Any) -> Any:
+    """Put two faults into the brain."""
+    import numpy as np
+    import slicer
+
+    from medseg.mrml.segmentations import show
+    from medseg.mrml.volumes import grid_of_volume
+    from medseg.segmentation import Segment, Segmentation
+
+    grid = grid_of_volume(head)
+    mask &= _far_from(mask, BITE) > 15
+    mask |= _far_from(mask, EYE) < 11
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "AI result")
     brain = Segment(1, "Brain", (0.9, 0.62, 0.0), key="brain")
     show(Segmentation(grid.image(mask.astype(np.uint8)), (brain,)), node, head)
@@ -76,10 +135,12 @@ def _lower_part(desktop: Any, panel: Any, path: Path) -> None:
         getattr(panel.ui, section).collapsed = True
     for section in ("cleanSection", "reviewSection", "sessionSection"):
         getattr(panel.ui, section).collapsed = False
-    panel.ui.sessionFolder.currentPath = "~/.local/share/medseg/corrections"  # not the folder of this run
+    used = panel.ui.sessionFolder.currentPath
+    panel.ui.sessionFolder.currentPath = "~/.local/share/medseg/corrections"  # what a user has, for the picture
     panel.ui.readerEdit.setText("reader")
     panel.ui.sessionLabel.setText("")
     panel_picture(desktop, panel, path)
+    panel.ui.sessionFolder.currentPath = used
 
 
 def _click(desktop: Any, panel: Any, volume: Any, index: tuple[int, int, int], positive: bool) -> None:

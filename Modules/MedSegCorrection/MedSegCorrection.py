@@ -120,11 +120,13 @@ class MedSegCorrectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.tie.tie() if wanted else self.tie.untie()
         self.panel.follow(self.tie.parameters)
 
-    def edit(self, node: Any) -> None:
-        """Lay a segmentation on the desk: how other modules hand one over."""
+    def edit(self, node: Any, region: int = -1) -> None:
+        """Lay a segmentation on the desk: how other modules hand one over, to be reviewed from a region on."""
         parameters = self.logic.getParameters()
         parameters.segmentation = node
         parameters.volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        if self.panel and region >= 0:
+            self.panel.review.show_region(region)
 
     def onSceneStartClose(self, _caller: Any, _event: str) -> None:
         """The nodes are about to go."""

@@ -166,6 +166,7 @@ def test_the_demo_ends_with_the_path_of_its_report(tmp_path: Path, capsys: pytes
     assert last == f"Report: {tmp_path / 'demo' / 'index.html'}"
     page = (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
     assert "Where the network is unsure" in page
+    assert "A correction" in page
     assert "Brain" in page
     assert "Not for clinical use" in page
     assert {"index.html", "axial.png", "brain.seg.nrrd", "brain.json"} <= made(tmp_path / "demo")

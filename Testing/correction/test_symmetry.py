@@ -104,6 +104,42 @@ def test_the_mid_line_of_a_turned_picture_of_a_head_is_found(head):
     assert abs(float((found.point - np.array(turn.TransformPoint(still.point.tolist()))) @ expected)) < 2
 
 
+@pytest.mark.parametrize("tilt", [0.0, 0.3])
+def test_the_mid_line_of_a_turned_slice_of_a_head_lies_in_the_slice(head, tilt):
+    one = head[:, :, 90:91]  # a volume of one slice, as 3D Slicer holds radiographs
+    turn = sitk.Euler3DTransform((0.0, 0.0, 19.0), 0.0, 0.0, 0.2, (8.0, 5.0, 0.0))
+    turned = sitk.Resample(one, one, turn.GetInverse())
+    still = symmetry.from_image(one)
+    place = np.array(turn.TransformPoint(still.point.tolist()))
+    expected = np.array(turn.GetMatrix()).reshape(3, 3) @ still.normal
+    tilted = sitk.Euler3DTransform((0.0, 0.0, 0.0), tilt, 0.0, 0.0)
+    by = np.array(tilted.GetMatrix()).reshape(3, 3)
+    turned.SetDirection((by @ np.array(turned.GetDirection()).reshape(3, 3)).ravel())
+    turned.SetOrigin(tilted.TransformPoint(turned.GetOrigin()))
+    found = symmetry.from_image(turned)
+    assert found.normal @ by[:, 2] == pytest.approx(0)
+    assert degrees(found.normal, by @ expected) < 2
+    assert abs(float((found.point - by @ place) @ by @ expected)) < 2
+
+
+def test_a_pair_in_a_slice_gives_a_mirror_in_the_slice():
+    volume = Geometry((*FLAT.size, 1), (*FLAT.spacing, 3.0), (*FLAT.origin, 7.0), tuple(np.eye(3).ravel()))
+    normal = TURN[:2] / np.linalg.norm(TURN[:2])
+    left, right = pair(FLAT, Mirror(CENTRE[:2], normal))
+    labels = volume.image((left + 2 * right).astype(np.uint8)[None])
+    found = symmetry.from_pair(Segmentation(labels, (LEFT, RIGHT)), LEFT, RIGHT)
+    assert found.normal[2] == pytest.approx(0)
+    assert degrees(found.normal[:2], normal) < 1.5
+
+
+def test_an_image_without_a_middle_is_refused(head):
+    noise = GRID.image(np.random.default_rng(0).normal(0, 1, GRID.shape).astype(np.float32))
+    with pytest.raises(BadInput, match="no middle can be fitted"):
+        symmetry.from_image(noise)
+    with pytest.raises(BadInput, match="from the side"):
+        symmetry.from_image(head[90:91, :, :])
+
+
 def test_a_proposal_replaces_the_target_and_no_voxel_of_a_neighbour():
     mirror = Mirror(np.zeros(3), np.array([1.0, 0.0, 0.0]))
     labels = np.zeros(GRID.shape, np.uint8)

@@ -37,6 +37,27 @@ def module(desktop: Any, models: Path) -> Iterator[Any]:  # noqa: F811
 
 
 @pytest.fixture
+def correction(desktop: Any, models: Path) -> Iterator[Any]:  # noqa: F811
+    """Manual Correction, loaded and not opened, with a reader and a folder of sessions of its own."""
+    from medseg.desktop import correction_settings
+
+    correction_settings.set_folder("")
+    correction_settings.set_reader("reader one")
+    loaded = desktop.LoadedModule(ROOT / "Modules/MedSegCorrection/MedSegCorrection.py")
+    yield loaded
+    loaded.unload()
+
+
+@pytest.fixture
+def case(correction: Any, scene: Any) -> Any:  # noqa: F811
+    """Manual Correction with an AI mask on the desk, of which a part is missing."""
+    from correction_phantom import head, on_the_desk, segmented
+
+    volume = head()
+    return on_the_desk(correction, volume, segmented(volume))
+
+
+@pytest.fixture
 def until(desktop: Any) -> Callable[..., None]:  # noqa: F811
     """Runs the event loop until a condition holds."""
 

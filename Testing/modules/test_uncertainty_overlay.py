@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,13 @@ needed.graphics()
 import slicer  # noqa: E402
 import vtk  # noqa: E402
 
+from correction_phantom import click  # noqa: E402
 from harness.layout import four_up  # noqa: E402
 from harness.pythonqt.install import qt  # noqa: E402
+from medseg.mrml.geometry import ijk_to_ras  # noqa: E402
+from medseg.mrml.segment_layout import mask_of  # noqa: E402
 from medseg.mrml.uncertainty_nodes import UncertaintyNodes  # noqa: E402
+from medseg.mrml.volumes import grid_of_volume  # noqa: E402
 from uncertainty_cards import DROPOUT  # noqa: E402
 
 FILE = Path(__file__).parents[2] / "Modules/MedSegUncertainty/MedSegUncertainty.py"
@@ -434,16 +437,36 @@ class TestRegions:
         assert not listed.ui.correctButton.enabled
         assert listed.ui.correctButton.toolTip == "The module Manual Correction is not loaded"
 
-    def test_a_region_is_sent_to_manual_correction(self, listed: Any, monkeypatch: Any) -> None:
-        sent: list[Any] = []
-        shown = types.SimpleNamespace(self=lambda: types.SimpleNamespace(edit=sent.append))
-        module = types.SimpleNamespace(widgetRepresentation=lambda: shown)
-        monkeypatch.setattr(slicer.modules, "medsegcorrection", module, raising=False)
-        monkeypatch.setattr(slicer.util, "selectModule", sent.append)  # needs a main window
+    def test_a_region_is_sent_to_manual_correction(
+        self, listed: Any, uncertainty: Any, correction: Any, views: Any, until: Until, monkeypatch: Any
+    ) -> None:
+        def select(name: str) -> None:  # as the main window does, which there is none of here
+            assert name == "MedSegCorrection"
+            uncertainty.leave()
+            correction.open()
+
+        monkeypatch.setattr(slicer.util, "selectModule", select)
+        correction.open()  # the application makes the panel when it is first asked for
+        correction.leave()
         assert not listed.ui.correctButton.enabled
+        count = len(cells(listed, 1))
+        listed.ui.nextButton.click()
         listed.ui.nextButton.click()
         listed.ui.correctButton.click()
-        assert sent == ["MedSegCorrection", slicer.util.getNode("Mask")]
+        opened, node, volume = correction.widget, slicer.util.getNode("Mask"), slicer.util.getNode("Ball")
+        assert (opened.panel.desk.node, opened.panel.desk.volume) == (node, volume)
+        assert opened.panel.desk.folder is not None
+        queue = opened.panel.review.queue
+        assert (queue.current, len(queue.items)) == (1, count)
+        place = (slicer.util.arrayFromVTKMatrix(ijk_to_ras(grid_of_volume(volume))) @ [7, 6, 5, 1])[:3]
+        assert [middle_of(view) for view in views.slices.values()] == [pytest.approx(place, abs=4)] * 3
+        before = mask_of(node, "Ball", volume)
+        opened.volume = volume
+        click(opened, (12, 12, 18), until)
+        opened.ui.acceptButton.click()
+        assert mask_of(node, "Ball", volume).sum() > before.sum()
+        opened.ui.undoButton.click()
+        assert np.array_equal(mask_of(node, "Ball", volume), before)
 
 
 class TestWhileAJobRuns:

@@ -90,7 +90,8 @@ def test_what_a_window_s_samples_share_is_freed_with_the_window(window, without_
     network, features = Joined().eval(), []
     network.encoder.register_forward_hook(lambda _layer, _inputs, found: features.append(weakref.ref(found)))
     samples(dropout(network, "softmax", HOW, ""), window)
-    assert features and all(kept() is None for kept in features)
+    assert features
+    assert all(kept() is None for kept in features)
 
 
 class Rewritten(Joined):

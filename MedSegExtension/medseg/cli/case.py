@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from medseg import files, inputs
 from medseg.assessment import Doubted
 from medseg.cli.console import Console
+from medseg.correction.summary import Corrected
 from medseg.engines.cards import StoredCard
 from medseg.engines.client import RemoteSegmenter, WorkerClient
 from medseg.errors import Failed
@@ -95,8 +96,12 @@ def report(  # noqa: PLR0913, PLR0917 - all of it is shown
     sources: Sequence[str],
     doubted: Doubted | None = None,
     reviewed: Reviewed | None = None,
+    correction: Corrected | None = None,
 ) -> Path:
-    """Write the HTML report into a folder, with sections on doubt and on a registration where given; returns its page.
+    """Write the HTML report into a folder, with sections on doubt, registration and correction where given.
+
+    Returns:
+        Its page.
 
     Raises:
         Failed: if what draws it is not installed, or it cannot be written.
@@ -114,6 +119,7 @@ def report(  # noqa: PLR0913, PLR0917 - all of it is shown
         card=stored.card,
         doubted=doubted,
         reviewed=reviewed,
+        correction=correction,
     )
 
 

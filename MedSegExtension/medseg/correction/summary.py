@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 
 from medseg.atomic import check_place, replacing
 from medseg.correction.folder import SessionFolder
@@ -84,6 +85,22 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {**asdict(self), "segments": [segment.as_json() for segment in self.segments]}
+
+
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """A correction to be told of.
+
+    Attributes:
+        image: scalar, on the grid of the masks.
+        before, after: the masks.
+        how: what was done, in a sentence or two.
+    """
+
+    image: sitk.Image
+    before: Segmentation
+    after: Segmentation
+    how: str
 
 
 def compare(before: Segmentation, after: Segmentation) -> tuple[SegmentChange, ...]:

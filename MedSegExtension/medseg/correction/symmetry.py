@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -21,7 +22,11 @@ _POINTS = 4000
 _IMAGE_POINTS = 15000
 _TURN = math.radians(5)
 _SHIFT_MM = 5.0
+_STARTS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 _LOST = 0.02
+_ALIKE = 0.5
+_SEEN = 0.5
+_IN_PICTURE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +58,7 @@ def from_image(image: sitk.Image) -> Mirror:
     centre of what is brighter than the mean; the true one must not be turned by much more than 20 degrees from there.
 
     Raises:
-        BadInput: if the image is all of one value.
+        BadInput: if the image is all of one value, or unlike its reflection in every mirror (a correlation below 0.5).
     """
     coarse = _coarse(image)
     voxels = sitk.GetArrayFromImage(coarse).astype(np.float64)
@@ -61,18 +66,23 @@ def from_image(image: sitk.Image) -> Mirror:
         raise BadInput("the image is all of one value, so that it has no sides; choose the pair of masks instead")
     grid = Geometry.of(coarse)
     weight = np.argwhere(voxels > voxels.mean())[:, ::-1].mean(axis=0)
-    first = Mirror(np.array(grid.point(weight)), np.eye(grid.dimension)[0])
+    flat = _flat(grid)
+    first = Mirror(np.array(grid.point(weight)), _sideways(flat))
     chosen = np.random.default_rng(0).random(grid.shape) < _IMAGE_POINTS / voxels.size
     points, values = _centres(grid, chosen), voxels[chosen]
+    bright = values > values.mean()
 
     def unlike(mirror: Mirror) -> float:
         seen = _sampled(voxels, grid, mirror.reflected(points))
         inside = np.isfinite(seen)
-        if np.count_nonzero(inside) < values.size // 4 or np.ptp(seen[inside]) == 0:
+        if inside[bright].mean() < _SEEN or np.ptp(seen[inside]) == 0:
             return 1.0
         return 1.0 - float(np.corrcoef(values[inside], seen[inside])[0, 1])
 
-    return _best(first, unlike)
+    found = _best(first, flat, unlike)
+    if unlike(found) > 1.0 - _ALIKE:
+        raise BadInput("the image is not like its own mirror image, so that no middle can be fitted; use the two masks")
+    return found
 
 
 def from_pair(segmentation: Segmentation, one: Segment, other: Segment) -> Mirror:
@@ -97,7 +107,7 @@ def from_pair(segmentation: Segmentation, one: Segment, other: Segment) -> Mirro
         seen = [_sampled(far, grid, mirror.reflected(cloud), outside=float(far.max())) for cloud, far in pairs]
         return float(np.mean([part.mean() for part in seen]))
 
-    return _best(Mirror((centres[0] + centres[1]) / 2, apart / np.linalg.norm(apart)), apart_mm)
+    return _best(Mirror((centres[0] + centres[1]) / 2, apart / np.linalg.norm(apart)), _flat(grid), apart_mm)
 
 
 def mirrored(segmentation: Segmentation, segment: Segment, mirror: Mirror) -> Mask:
@@ -137,9 +147,30 @@ def proposal(segmentation: Segmentation, source: Segment, target: Segment, mirro
     return Patch.between(segmentation.labels, segmentation.geometry.image(voxels))
 
 
-def _best(first: Mirror, cost: Callable[[Mirror], float]) -> Mirror:
-    """Turn and shift a mirror until the cost is least; turns are in units of 5 degrees, shifts of 5 mm."""
-    sides = np.linalg.svd(first.normal[None])[2][1:]
+def _flat(grid: Geometry) -> Matrix:
+    """Return the axes along which a volume is one voxel thick (a radiograph in 3D Slicer), shape (n, d).
+
+    Mirrors keep to the plane of the picture.
+    """
+    return grid.cosines.T[[n == 1 for n in grid.size]] if grid.dimension == 3 else np.zeros((0, grid.dimension))
+
+
+def _sideways(flat: Matrix) -> Matrix:
+    """Return the direction nearest to the patient's left that lies in the picture."""
+    left = np.eye(flat.shape[1])[0]
+    within = left - flat.T @ (flat @ left)
+    if np.linalg.norm(within) < _IN_PICTURE:
+        raise BadInput("the picture shows the patient from the side, so that left and right lie behind each other")
+    return np.asarray(within / np.linalg.norm(within))
+
+
+def _best(first: Mirror, flat: Matrix, cost: Callable[[Mirror], float]) -> Mirror:
+    """Turn and shift a mirror until the cost is least; turns are in units of 5 degrees, shifts of 5 mm.
+
+    It begins with the best of some turns, for a head turned by 10 degrees has a poor mirror near the straight one too.
+    """
+    kept = np.vstack([first.normal, flat])
+    sides = np.linalg.svd(kept)[2][len(kept) :]
 
     def moved(steps: Matrix) -> Mirror:
         normal = first.normal + np.tan(np.clip(steps[1:] * _TURN, -1.0, 1.0)) @ sides
@@ -147,9 +178,10 @@ def _best(first: Mirror, cost: Callable[[Mirror], float]) -> Mirror:
             first, point=first.point + steps[0] * _SHIFT_MM * first.normal, normal=normal / np.linalg.norm(normal)
         )
 
+    starts = [np.array([0.0, *turns]) for turns in itertools.product(_STARTS, repeat=len(sides))]
     found = optimize.minimize(
         lambda steps: cost(moved(steps)),
-        np.zeros(len(first.normal)),
+        min(starts, key=lambda steps: cost(moved(steps))),
         method="Powell",
         options={"xtol": 1e-3, "ftol": 1e-6},
     )
@@ -187,6 +219,8 @@ def _distance(mask: Mask, grid: Geometry) -> Matrix:
 
 
 def _sampled(voxels: Matrix, grid: Geometry, points: Matrix, outside: float = math.nan) -> Matrix:
-    """Read an array at points in LPS mm, between voxels linearly."""
+    """Read an array at points in LPS mm, between voxels linearly; the outer halves of outer voxels are inside."""
     index = np.linalg.solve(grid.affine[:-1, :-1], (points - grid.affine[:-1, -1]).T)[::-1]
+    last = np.array(grid.shape)[:, None] - 1
+    index = np.where((index >= -0.5) & (index <= last + 0.5), np.clip(index, 0, last), index)
     return np.asarray(ndimage.map_coordinates(voxels, index, order=1, cval=outside))

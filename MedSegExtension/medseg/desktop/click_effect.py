@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from medseg.desktop.prompt_runner import Asked, PromptRunner
 from medseg.desktop.shared_worker import shared_worker
-from medseg.mrml.labelmaps import labelmap
+from medseg.mrml.editing import stroke_for
 from medseg.mrml.places import own_of
 from medseg.mrml.preview import proposal
 from medseg.mrml.segment_layout import mask_of
@@ -68,10 +68,10 @@ class ClickEffect:
         self._effect.saveStateForUndo()
         old, new = (Segmentation(side, (_INSIDE,)).mask(_INSIDE) for side in (patch.before, patch.after))
         start = [round(x) for x in grid.index(patch.geometry.origin)]
-        modes = slicer.qSlicerSegmentEditorAbstractEffect
+        node, modes = self._effect.parameterSetNode().GetSegmentationNode(), slicer.qSlicerSegmentEditorAbstractEffect
         for mode, part in ((modes.ModificationModeRemove, old & ~new), (modes.ModificationModeAdd, new & ~old)):
             if part.any():
-                self._effect.modifySelectedSegmentByLabelmap(labelmap(part, grid, start), mode)
+                self._effect.modifySelectedSegmentByLabelmap(stroke_for(node, part, start, volume), mode)
 
     def _tell(self, text: str) -> None:
         self._label.setText(text)

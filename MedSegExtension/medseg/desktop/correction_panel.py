@@ -12,6 +12,7 @@ from medseg.desktop.change_views import ChangeViews
 from medseg.desktop.clean_up_panel import CleanUpPanel
 from medseg.desktop.correction_desk import Desk
 from medseg.desktop.editor_box import EditorBox
+from medseg.desktop.mirror_panel import MirrorPanel
 from medseg.desktop.prompt_runner import Asked, PromptRunner
 from medseg.desktop.prompt_tools import PromptTools
 from medseg.desktop.review_queue_panel import ReviewQueuePanel
@@ -48,6 +49,7 @@ class CorrectionPanel:
         self.changes = ChangeViews(ui, self.desk)
         self.review = ReviewQueuePanel(ui, self.desk, self._tell)
         self.cleaning = CleanUpPanel(ui, self.desk, self._tell, self.refresh)
+        self.mirroring = MirrorPanel(ui, self.desk, shared_worker, self._tell, self.refresh)
         self.sessions = SessionPanel(ui, self.desk, self._tell, self._on_laid)
         self._engines = names()
         for name in self._engines:
@@ -95,6 +97,7 @@ class CorrectionPanel:
         self.changes.refresh()
         self.review.refresh()
         self.cleaning.refresh()
+        self.mirroring.refresh()
         self.sessions.refresh()
 
     def prompt(self, prompt: Prompt) -> None:
@@ -201,6 +204,7 @@ class CorrectionPanel:
         self._waiting.clear()
         self._after = None
         self.runner.forget()
+        self.mirroring.forget()
         self.changes.leave()
         self.desk.reject()
 

@@ -15,7 +15,7 @@ _FOLDER, _READER = "MedSeg/correction_folder", "MedSeg/reader"
 def folder() -> Path:
     """Return the folder of sessions; by default one beside the user's models."""
     chosen = qt.QSettings().value(_FOLDER)
-    return Path(str(chosen)) if chosen else resources.user_folder() / "corrections"
+    return Path(str(chosen)).expanduser() if chosen else resources.user_folder() / "corrections"
 
 
 def set_folder(path: str) -> None:

@@ -13,12 +13,17 @@ def ours_is_there() -> bool:
     return hasattr(slicer.modules, OURS.lower())
 
 
-def correct(node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Open a segmentation in Manual Correction, or in the Segment Editor where that is not loaded."""
+def correct(node: slicer.vtkMRMLSegmentationNode, region: int = -1) -> None:
+    """Open a segmentation in Manual Correction, or in the Segment Editor where that is not loaded.
+
+    Args:
+        node: the segmentation.
+        region: which of its uncertain regions comes first in the review, counted from 0; -1 for no review.
+    """
     name = OURS if ours_is_there() else SLICERS
     slicer.util.selectModule(name)
     widget = getattr(slicer.modules, name.lower()).widgetRepresentation().self()
     if name == OURS:
-        widget.edit(node)
+        widget.edit(node, region)
     else:
         widget.editor.setSegmentationNode(node)

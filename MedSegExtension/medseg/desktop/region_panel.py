@@ -144,7 +144,7 @@ class RegionPanel:
 
     def _on_correct(self) -> None:
         if self._nodes is not None:
-            corrector.correct(self._nodes.node)
+            corrector.correct(self._nodes.node, self._row)
 
     def _go_to(self, row: int) -> None:
         self._row = row

@@ -61,6 +61,12 @@ class ReviewQueuePanel:
             button.enabled = self._queue.current >= 0
         self._fill()
 
+    def show_region(self, number: int) -> None:
+        """Review the uncertain regions, beginning with one of them, counted from 0."""
+        self._on_regions()
+        if number < len(self._queue.items):
+            self._go(self._queue.at(number))
+
     def _on_regions(self) -> None:
         found = UncertaintyNodes(self._desk.node).findings if self._desk.node is not None else None
         if found is not None:

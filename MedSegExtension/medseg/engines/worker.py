@@ -22,7 +22,7 @@ import psutil
 import SimpleITK as sitk
 
 from medseg import inputs
-from medseg.engines import catalog, judges, process_tree, registration_jobs, wire
+from medseg.engines import catalog, judges, mirroring, process_tree, registration_jobs, wire
 from medseg.engines.allocator import keep_freed_memory, return_freed_memory
 from medseg.engines.interactive_jobs import Sessions
 from medseg.engines.loaded_models import LoadedModels
@@ -116,7 +116,7 @@ class Worker:
         return self._sessions.answer(request, self._folder, lambda fraction, text: self._report(job, fraction, text))
 
     def _judgement(self, request: Message) -> Message:
-        job, answer = request["job"], judges.ANSWERS[request["type"]]
+        job, answer = request["job"], _QUESTIONS[request["type"]]
         return answer(request, self._folder, lambda fraction, text: self._report(job, fraction, text))
 
     def _report(self, job: int, fraction: float, text: str) -> None:
@@ -140,11 +140,12 @@ def _run(segmenter: Segmenter, images: Sequence[sitk.Image], request: Message, p
     return segmenter.sampled(images, Sampling.from_json(request["sampling"]), progress)
 
 
+_QUESTIONS = judges.ANSWERS | mirroring.ANSWERS
 _ANSWERS: dict[str, Callable[[Worker, Message], Message]] = {
     "predict": Worker._predict,
     "interactive": Worker._interactive,
     **dict.fromkeys(registration_jobs.ANSWERS, Worker._registration),
-    **dict.fromkeys(judges.ANSWERS, Worker._judgement),
+    **dict.fromkeys(_QUESTIONS, Worker._judgement),
 }
 
 

@@ -83,6 +83,7 @@ def page(  # noqa: PLR0913 - all of it is shown
     card: ModelCard | None,
     doubt: Section | None = None,
     aligned: Any = None,
+    corrected: Any = None,
 ) -> str:
     """Return the HTML page."""
     segmentation = prediction.segmentation
@@ -101,6 +102,7 @@ def page(  # noqa: PLR0913 - all of it is shown
         sources=sources,
         doubt=doubt,
         aligned=aligned,
+        corrected=corrected,
     )
 
 

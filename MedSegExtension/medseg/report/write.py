@@ -8,9 +8,10 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from medseg.assessment import Doubted
+from medseg.correction.summary import Corrected
 from medseg.model_card import ModelCard
 from medseg.registration_review import Reviewed
-from medseg.report import aligned
+from medseg.report import aligned, corrected
 from medseg.report.doubt import section
 from medseg.report.folder import save
 from medseg.report.html import Gallery, Tile, page
@@ -33,6 +34,7 @@ def write_report(  # noqa: PLR0913 - all of it is shown
     card: ModelCard | None,
     doubted: Doubted | None = None,
     reviewed: Reviewed | None = None,
+    correction: Corrected | None = None,
 ) -> Path:
     """Write `index.html` and one PNG for each plane into `folder`, which is made where there is none.
 
@@ -47,6 +49,7 @@ def write_report(  # noqa: PLR0913 - all of it is shown
         card: the model, for its licence and intended use, where known.
         doubted: what is told of uncertainty, of this prediction or another one of the same patient.
         reviewed: a registration to be told of as well.
+        correction: a correction to be told of as well.
 
     Returns:
         The path of `index.html`.
@@ -58,7 +61,10 @@ def write_report(  # noqa: PLR0913 - all of it is shown
     files = {gallery.file: picture for gallery, picture in drawn}
     galleries = [gallery for gallery, _ in drawn]
     doubt, laid = section(doubted) if doubted else None, aligned.section(reviewed) if reviewed else None
-    text = page(prediction, galleries, title=title, sources=sources, card=card, doubt=doubt, aligned=laid)
+    changed = corrected.section(correction) if correction else None
+    text = page(
+        prediction, galleries, title=title, sources=sources, card=card, doubt=doubt, aligned=laid, corrected=changed
+    )
     # a file name that is not UTF-8 reaches Python as lone surrogates, which no encoder takes
     files[_INDEX] = text.encode("utf-8", errors="replace")
     save(files, folder)
