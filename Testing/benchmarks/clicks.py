@@ -41,13 +41,14 @@ NETWORK = "medseg-click"
 GROWCUT = "GrowCut (Slicer)"
 ENGINES = (NETWORK, "geodesic", "random-walker", GROWCUT, NNINTERACTIVE)
 STARTS = ("nothing", "flawed mask")
-GOALS = (0.85, 0.90)
+GOALS = (0.75, 0.85, 0.90)
 WANTED_LOSS = -0.01
 PREFACE = """# Clicks of a simulated reader
 
 `python Testing/benchmarks/clicks.py DATA`. The reader clicks in the middle of the largest connected error (missing:
 positive, too much: negative), the protocol of the field (Xu et al. 2016; RITM; nnInteractive), up to {clicks} times.
-In means, what is never reached counts as the most clicks, as in RITM.
+In means, what is never reached counts as the most clicks, as in RITM. No engine brings its median structure to 0.85;
+0.75 is told because there medians can be compared.
 "From a flawed mask": a fifth of the structure cut off, a rim too much on the other half, a lump beside it.
 No image here was trained on or tuned to. The structures of malf are of a kind whose label maps (of other heads) the
 synthetic training images were drawn from. torso_ct and head_t1 (brain extraction) are pseudo-labels: masks of other
@@ -165,7 +166,7 @@ def report(runs: Runs, clicks: int) -> str:
     """Return the tables."""
     lines = [PREFACE.format(clicks=clicks)]
     for kind in STARTS:
-        lines += [f"## From {'a ' * (kind != STARTS[0])}{kind}", "", _HEAD, "|---" * 10 + "|"]
+        lines += [f"## From {'a ' * (kind != STARTS[0])}{kind}", "", _HEAD, "|---" * 11 + "|"]
         lines += [_row(name, _of(runs, name, kind)) for name in ENGINES if _of(runs, name, kind)]
         lines += [""]
     lines += ["![Dice over clicks](clicks.png)", ""]
@@ -176,8 +177,8 @@ def report(runs: Runs, clicks: int) -> str:
 
 
 _HEAD = (
-    "| engine | structures | clicks to 0.85: median, mean (reached) | to 0.90 | Dice start | 1 click | 3 clicks "
-    "| last | largest loss by a click | s a click, median / worst |"
+    "| engine | structures | clicks to 0.75: median, mean (reached) | to 0.85 | to 0.90 "
+    "| Dice start | 1 click | 3 clicks | last | largest loss by a click | s a click, median / worst |"
 )
 
 
@@ -197,7 +198,7 @@ def _row(name: str, found: dict[str, dict[str, list[float]]]) -> str:
     told = f"{min(losses):+.3f} ({lost} of {len(losses)} below {WANTED_LOSS})"
     figures = " | ".join(f"{mean:.3f}" for mean in means)
     times = f"{statistics.median(seconds):.2f} / {max(seconds):.2f}"
-    return f"| {name} | {len(every)} | {cells[0]} | {cells[1]} | {figures} | {told} | {times} |"
+    return f"| {name} | {len(every)} | {' | '.join(cells)} | {figures} | {told} | {times} |"
 
 
 def _each(runs: Runs, kind: str) -> list[str]:

@@ -1,6 +1,6 @@
 """From a click to the mask that it proposes, and how live the application stays meanwhile.
 
-    python Testing/benchmarks/correction_clicks.py [CLICKS] [ENGINE ...]        (12 clicks; geodesic and random-walker)
+    python Testing/benchmarks/correction_clicks.py [CLICKS] [ENGINE ...]        (12 clicks; all three)
 
 Runs the real module Manual Correction with its worker in the test harness (Slicer's core with an emulation of PythonQt,
 not the application), on the shipped head resampled to 256^3 voxels and a mask of it into which faults were put: bites
@@ -132,7 +132,7 @@ def _told(engine: str, shown: list[float], kept: list[float], blocked: float) ->
 
 def main() -> None:
     clicks = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-    engines = sys.argv[2:] or ["geodesic", "random-walker"]
+    engines = sys.argv[2:] or ["medseg-click", "geodesic", "random-walker"]
     with tempfile.TemporaryDirectory() as home:
         os.environ["MEDSEG_HOME"] = home
         from harness import desktop

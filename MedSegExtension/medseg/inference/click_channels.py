@@ -43,13 +43,15 @@ def begun(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return channels
 
 
-def clicked(channels: torch.Tensor, click: Click) -> torch.Tensor:
-    """Return the channels after one more click."""
-    after = channels.clone()
-    after[_ABOUT] = _about(channels[_IMAGE], click)
-    sign = _POSITIVE if click.positive else _NEGATIVE
-    after[sign] = torch.maximum(after[sign], _blob(channels.shape[1:], click, _NARROW))
-    after[_LAST] = _blob(channels.shape[1:], click, _WIDE)
+def clicked(channels: torch.Tensor, *clicks: Click) -> torch.Tensor:
+    """Return the channels after more clicks, of which the last one is what the answer must be about."""
+    after, shape = channels.clone(), channels.shape[1:]
+    for click in clicks:
+        sign = after[_POSITIVE if click.positive else _NEGATIVE]
+        torch.maximum(sign, _blob(shape, click, _NARROW), out=sign)
+    for click in clicks[-1:]:
+        after[_ABOUT] = _about(channels[_IMAGE], click)
+        after[_LAST] = _blob(shape, click, _WIDE)
     return after
 
 

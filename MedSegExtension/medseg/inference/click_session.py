@@ -256,9 +256,7 @@ class ClickSession:
         channels = begun(self._shown(view), torch.from_numpy(before))
         placed = [Click(view.to_cube(click.place), click.positive) for click in self._clicks]
         inside = [click for click in placed if all(0 <= p <= self._count - 1 for p in click.place)]
-        for click in inside[-_MOST_CLICKS:]:
-            channels = clicked(channels, click)
-        return channels
+        return clicked(channels, *inside[-_MOST_CLICKS:])
 
     def _seeds(self, marks: Marks, view: View) -> Mask:
         """Return the voxels of the cube that hold places that were pointed at."""
