@@ -61,6 +61,7 @@ def ai_segmentation(folder: Path, desktop: Any, application: Any, parts: Path) -
     module = desktop.LoadedModule(ROOT / "Modules/MedSegSegmentation/MedSegSegmentation.py")
     panel = module.open()
     head = slicer.util.loadVolume(str(HEAD))
+    panel.ui.modelSelector.setCurrentIndex(panel.ui.modelSelector.findText("Brain extraction, T1 MR"))
     panel.ui.applyButton.click()
     until(desktop, lambda: panel.ui.statusLabel.text.startswith("whole volume"))
     panel_picture(desktop, panel, folder / "ai-segmentation-running.png")

@@ -40,6 +40,7 @@ def draw(folder: Path, desktop: Any, application: Any, parts: Path, module: Any)
 
 def show(panel: Any) -> None:
     """The most doubtful sixth of the mask, the surface, and the second region of the list."""
+    panel.ui.showButton.checked = False  # the views were given another foreground since the result came
     panel.ui.showButton.checked = True
     panel.ui.zoneSelector.setCurrentIndex(1)
     panel.ui.percentSlider.value = 15
