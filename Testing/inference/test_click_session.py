@@ -76,6 +76,14 @@ def test_a_correction_is_looked_at_as_widely_as_the_click_lies_deep(looked):
     assert looked[0] == 1.0
 
 
+def test_what_is_far_from_the_mask_is_found_as_well_as_the_first_thing_was():
+    here, there = ball((20, 20, 20), 8), ball((70, 60, 50), 4)
+    with stand_in().open(image_of(here | there), silent) as session:
+        session.seed(GRID.image(here.astype(np.uint8)))
+        mask = clicked(session, (70, 60, 50), mask=here)
+    assert overlap(mask & ~here, there) > 0.85
+
+
 def test_what_lies_much_farther_than_the_border_of_the_mask_is_not_taken_away():
     long = np.zeros(GRID.shape, bool)
     long[32:39, 37:44, 5:85] = True

@@ -46,6 +46,7 @@ _AROUND = 1.3
 _HALF = 0.5
 _REACH, _OWN_REACH, _LEAST_REACH = 2.0, 3.5, 4.0
 _DEPTH = 4.0
+_APART = 0.25
 _SAME = 0.6
 
 
@@ -145,13 +146,20 @@ class ClickSession:
         return self._edited(marks, self._best(marks, prompt.positive), prompt.positive)
 
     def _best(self, marks: Marks, positive: bool) -> Look:
-        """Look at the resolutions that there are, for a first click, or at that which a correction needs."""
-        first = positive and not self._mask.any()
+        """Look at all resolutions, for the first click on something, or at that which a correction needs."""
+        first = positive and self._is_apart(marks)
         look = best_of(self._pyramid(marks)) if first else self._widened(marks, positive)
         if look.cut_off:
             return look
         look = self._narrowed(marks, look, positive)
         return look if marks.limit else self._closer(marks, look, positive)
+
+    def _is_apart(self, marks: Marks) -> bool:
+        """Whether the mask has nothing near a click: then it is a first click about something else."""
+        if not self._mask.any():
+            return True
+        view = self._view(self._first_step(marks))
+        return distance_to(view.seen(self._mask) > _HALF, self._seeds(marks, view)) > _APART * self._count
 
     def _pyramid(self, marks: Marks) -> list[Look]:
         """Look at cubes each twice as wide as the one before, up to all of the image."""
