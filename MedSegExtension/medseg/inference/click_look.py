@@ -18,6 +18,7 @@ from medseg.segmentation import Mask
 _CUT_OFF = 0.3
 _LEAST_EXTENT = 8
 _CHANCE = 0.05
+_UNSURE, _BEYOND = -3.0, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,3 +95,10 @@ def distance_to(border: Mask, seeds: Mask) -> float:
     """Return how many voxels the nearest one of `border` lies from the seeds; infinite if there is none."""
     aims = border & ~seeds
     return float(ndimage.distance_transform_edt(~seeds)[aims].min()) if aims.any() else float("inf")
+
+
+def level_of(clicked_on: Floats, positive: bool) -> float:
+    """Return the logit from which on a voxel is inside: 0, or what is needed to agree with the click."""
+    if positive:
+        return max(_UNSURE, min(0.0, float(clicked_on.max()) - _BEYOND))
+    return min(-_UNSURE, max(0.0, float(clicked_on.min()) + _BEYOND))

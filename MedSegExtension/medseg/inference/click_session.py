@@ -23,7 +23,7 @@ from medseg.correction.patch import changed_box
 from medseg.geometry import Geometry
 from medseg.inference import networks
 from medseg.inference.click_channels import Click, begun, clicked, disputed, rescaled
-from medseg.inference.click_look import Look, best_of, distance_to
+from medseg.inference.click_look import Look, best_of, distance_to, level_of
 from medseg.inference.click_places import places_of
 from medseg.inference.click_regions import solid, union, voxel, within
 from medseg.inference.click_view import Floats, Region, View
@@ -41,7 +41,6 @@ _WIDER = 2.0
 _MOST_TURNS = 5
 _SMALL, _COMFORTABLE = 14, 28
 _FINEST = 0.5
-_UNSURE = -3.0
 _AROUND = 1.3
 _HALF = 0.5
 _REACH, _OWN_REACH, _LEAST_REACH = 2.0, 3.5, 4.0
@@ -234,7 +233,7 @@ class ClickSession:
         before = view.seen(self._mask) > _HALF
         logits = self._how.logits(self._channels(view, before))
         seeds = self._seeds(marks, view)
-        level = _level(logits[seeds], positive)
+        level = level_of(logits[seeds], positive)
         reach = self._reach(before, seeds, positive)
         found = disputed(before & ~seeds if positive else before | seeds, (logits > level), seeds, positive)
         return Look(view, logits if positive else -logits, level, (found & reach) | seeds)
@@ -293,10 +292,3 @@ class ClickSession:
         array = new[box].astype(np.uint8)
         array = array[0] if self._grid.dimension == 2 else array
         return self._grid.crop(start[::-1], array.shape[::-1]).image(array)
-
-
-def _level(clicked_on: Floats, positive: bool) -> float:
-    """Return the logit from which on a voxel is inside: 0, or what is needed to agree with the click."""
-    if positive:
-        return max(_UNSURE, min(0.0, float(clicked_on.max()) - _HALF))
-    return min(-_UNSURE, max(0.0, float(clicked_on.min()) + _HALF))
