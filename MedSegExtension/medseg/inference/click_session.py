@@ -101,6 +101,7 @@ class ClickSession:
         self._seeded = False
         self._said = np.zeros(self._values.shape, np.int8)
         self._clicks: list[Click] = []
+        self._looks: dict[View, Look] = {}
 
     def seed(self, mask: sitk.Image) -> None:
         """Start over from an existing mask on the image's grid; prompts so far are forgotten.
@@ -142,23 +143,18 @@ class ClickSession:
         if not marks.limit:
             self._said[marks.where][marks.outside] = -sign
         self._clicks += [Click(place, prompt.positive) for place in places_of(marks)]
+        self._looks.clear()  # they were of another mask and other clicks
         return self._edited(marks, self._best(marks, prompt.positive), prompt.positive)
 
     def _best(self, marks: Marks, positive: bool) -> Look:
         """Look at all resolutions, for the first click on something, or at that which a correction needs."""
-        first = positive and self._is_apart(marks)
-        look = best_of(self._pyramid(marks)) if first else self._widened(marks, positive)
+        depth = self._depth(marks, positive)
+        first = positive and depth > _APART * self._count * self._first_step(marks)
+        look = best_of(self._pyramid(marks)) if first else self._widened(marks, depth, positive)
         if look.cut_off:
             return look
         look = self._narrowed(marks, look, positive)
         return look if marks.limit else self._closer(marks, look, positive)
-
-    def _is_apart(self, marks: Marks) -> bool:
-        """Whether the mask has nothing near a click: then it is a first click about something else."""
-        if not self._mask.any():
-            return True
-        view = self._view(self._first_step(marks))
-        return distance_to(view.seen(self._mask) > _HALF, self._seeds(marks, view)) > _APART * self._count
 
     def _pyramid(self, marks: Marks) -> list[Look]:
         """Look at cubes each twice as wide as the one before, up to all of the image."""
@@ -168,9 +164,9 @@ class ClickSession:
             step *= _WIDER
         return looks
 
-    def _widened(self, marks: Marks, positive: bool) -> Look:
+    def _widened(self, marks: Marks, depth: float, positive: bool) -> Look:
         """Widen the cube until the answer fits."""
-        step = max(self._first_step(marks), self._depth(marks, positive) / _DEPTH)
+        step = max(self._first_step(marks), depth / _DEPTH if np.isfinite(depth) else 0.0)
         look = self._look(marks, self._view(step), positive)
         for _ in range(_MOST_TURNS):
             if not look.cut_off:
@@ -192,8 +188,10 @@ class ClickSession:
     def _depth(self, marks: Marks, positive: bool) -> float:
         """Return how far in mm the click lies from the border of the mask: half the width of what is wrong, or less.
 
-        0 where no border is near enough to be seen.
+        Infinite where no border is near enough to be seen.
         """
+        if positive and not self._mask.any():
+            return float("inf")
         step = self._first_step(marks)
         for _ in range(_MOST_TURNS):
             view = self._view(step)
@@ -202,7 +200,7 @@ class ClickSession:
             if away <= self._count / 2:
                 return away * step
             step *= _WIDER
-        return 0.0
+        return float("inf")
 
     def _first_step(self, marks: Marks) -> float:
         """Return the finest voxels of the image, or larger ones where what was drawn would not fit."""
@@ -230,6 +228,12 @@ class ClickSession:
         return rescaled(torch.from_numpy(view.seen(self._values)))
 
     def _look(self, marks: Marks, view: View, positive: bool) -> Look:
+        """Ask the network once for each cube of a prompt: narrowing comes by where widening has been."""
+        if view not in self._looks:
+            self._looks[view] = self._looked(marks, view, positive)
+        return self._looks[view]
+
+    def _looked(self, marks: Marks, view: View, positive: bool) -> Look:
         before = view.seen(self._mask) > _HALF
         logits = self._how.logits(self._channels(view, before))
         seeds = self._seeds(marks, view)

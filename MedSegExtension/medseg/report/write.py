@@ -48,8 +48,7 @@ def write_report(  # noqa: PLR0913 - all of it is shown
         sources: names of the input files, as they shall be shown.
         card: the model, for its licence and intended use, where known.
         doubted: what is told of uncertainty, of this prediction or another one of the same patient.
-        reviewed: a registration to be told of as well.
-        correction: a correction to be told of as well.
+        reviewed, correction: a registration, a correction to be told of as well.
 
     Returns:
         The path of `index.html`.
@@ -58,15 +57,14 @@ def write_report(  # noqa: PLR0913 - all of it is shown
         Failed: if the folder cannot be written to; it is left as it was.
     """
     drawn = [_gallery(prediction, image, plane) for plane in planes(prediction.segmentation.geometry)]
-    files = {gallery.file: picture for gallery, picture in drawn}
-    galleries = [gallery for gallery, _ in drawn]
     doubt, laid = section(doubted) if doubted else None, aligned.section(reviewed) if reviewed else None
     changed = corrected.section(correction) if correction else None
+    shown = [gallery for gallery, _ in drawn]
     text = page(
-        prediction, galleries, title=title, sources=sources, card=card, doubt=doubt, aligned=laid, corrected=changed
+        prediction, shown, title=title, sources=sources, card=card, doubt=doubt, aligned=laid, corrected=changed
     )
     # a file name that is not UTF-8 reaches Python as lone surrogates, which no encoder takes
-    files[_INDEX] = text.encode("utf-8", errors="replace")
+    files = {gallery.file: picture for gallery, picture in drawn} | {_INDEX: text.encode("utf-8", errors="replace")}
     save(files, folder)
     return folder / _INDEX
 
