@@ -48,7 +48,8 @@ def write_report(  # noqa: PLR0913 - all of it is shown
         sources: names of the input files, as they shall be shown.
         card: the model, for its licence and intended use, where known.
         doubted: what is told of uncertainty, of this prediction or another one of the same patient.
-        reviewed, correction: a registration, a correction to be told of as well.
+        reviewed: a registration to be told of as well.
+        correction: a correction to be told of as well.
 
     Returns:
         The path of `index.html`.
