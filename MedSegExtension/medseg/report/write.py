@@ -36,7 +36,7 @@ def write_report(  # noqa: PLR0913 - all of it is shown
     reviewed: Reviewed | None = None,
     correction: Corrected | None = None,
 ) -> Path:
-    """Write `index.html` and one PNG for each plane into `folder`, which is made where there is none.
+    """Write `index.html` and one PNG for each plane into `folder`, made where there is none; return the page's path.
 
     Nothing is written before everything is drawn; files of the same names are replaced, others left alone.
 
@@ -51,9 +51,6 @@ def write_report(  # noqa: PLR0913 - all of it is shown
         reviewed: a registration to be told of as well.
         correction: a correction to be told of as well.
 
-    Returns:
-        The path of `index.html`.
-
     Raises:
         Failed: if the folder cannot be written to; it is left as it was.
     """
@@ -64,10 +61,14 @@ def write_report(  # noqa: PLR0913 - all of it is shown
     text = page(
         prediction, shown, title=title, sources=sources, card=card, doubt=doubt, aligned=laid, corrected=changed
     )
-    # a file name that is not UTF-8 reaches Python as lone surrogates, which no encoder takes
-    files = {gallery.file: picture for gallery, picture in drawn} | {_INDEX: text.encode("utf-8", errors="replace")}
+    files = {gallery.file: picture for gallery, picture in drawn} | {_INDEX: _encoded(text)}
     save(files, folder)
     return folder / _INDEX
+
+
+def _encoded(text: str) -> bytes:
+    # a file name that is not UTF-8 reaches Python as lone surrogates, which no encoder takes
+    return text.encode("utf-8", errors="replace")
 
 
 def _gallery(prediction: Prediction, image: sitk.Image, plane: Plane) -> tuple[Gallery, bytes]:
