@@ -64,6 +64,7 @@ class MedSegRegistrationParameters:
     fixed_points: vtkMRMLMarkupsFiducialNode
     moving_points: vtkMRMLMarkupsFiducialNode
     preset: str = "same-rigid"
+    weights: str = ""
     from_here: bool = False
     mode: str = "checkerboard"
     tile: Annotated[float, WithinRange(2, 120)] = 20

@@ -92,6 +92,7 @@ def deformable(weights: Path, measure: str = "lncc") -> Mapping[str, Method]:
         Method("svf-fast", "torch", ours("svf-fast", measure=measure)),
         Method("svf-fast symmetric", "torch", ours("svf-fast", measure=measure, symmetric=True)),
         Method("svf-accurate", "torch", ours("svf-accurate", measure=measure)),
+        Method("svf-accurate symmetric", "torch", ours("svf-accurate", measure=measure, symmetric=True)),
         Method("SYMNet published", "torch", ours("symnet", weights=str(weights))),
         Method("SYMNet + svf-fast", "torch", ours("symnet", weights=str(weights), refine=True)),
         Method("ANTs SyNQuick", "ants", ants("antsRegistrationSyNQuick[s]")),

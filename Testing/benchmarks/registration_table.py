@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,6 +32,8 @@ COLUMNS = {
     "seconds": ("seconds", "{:.1f}"),
 }
 
+JUDGED = ("dice_deep", "dice_cortex", "landmark_mm", "landmark_inside_mm", "field_mm", "sd_log_jacobian")
+
 
 def add(row: Row, path: Path) -> None:
     """Append a row at once, so that a run that is stopped leaves what it has done."""
@@ -55,6 +58,8 @@ def table(gathered: Iterable[Row], machine: str, command: str) -> str:
         own = [row for row in gathered if row["part"] == part]
         if own:
             text += ["", f"## {title}", "", *_lines(own)]
+        if own and part != "ctmr":
+            text += ["", "On the cases that both ran, ours beside each peer:", "", *_beside(own)]
     return "\n".join(text) + "\n"
 
 
@@ -65,6 +70,26 @@ def _lines(own: list[Row]) -> list[str]:
         cases = [row for row in own if row["method"] == name]
         lines.append(f"| {name} | {len(cases)} | {' | '.join(_mean(cases, key) for key in shown)} |")
     return lines
+
+
+def _beside(own: list[Row]) -> list[str]:
+    """Compare each of ours with each peer on the cases that both ran."""
+    keys = [key for key in JUDGED if any(row.get(key) is not None for row in own)]
+    heads = [f"{COLUMNS[key][0]}: ours, peer" for key in keys]
+    lines = [f"| ours | peer | cases | {' | '.join(heads)} | peer's time in ours |", "|---" * (len(keys) + 4) + "|"]
+    names = list(dict.fromkeys(row["method"] for row in own))
+    for name, peer in itertools.product(filter(_ours, names), itertools.filterfalse(_ours, names)):
+        here, there = ({row["case"]: row for row in own if row["method"] == one} for one in (name, peer))
+        cases = [case for case in here if case in there]
+        if cases:
+            pairs = [", ".join(_mean([side[case] for case in cases], key) for side in (here, there)) for key in keys]
+            times = np.mean([there[case]["seconds"] for case in cases]) / np.mean([here[c]["seconds"] for c in cases])
+            lines.append(f"| {name} | {peer} | {len(cases)} | {' | '.join(pairs)} | {times:.1f} |")
+    return lines
+
+
+def _ours(name: str) -> bool:
+    return name.startswith("svf-")
 
 
 def _mean(cases: list[Row], key: str) -> str:

@@ -26,6 +26,7 @@ from harness.pythonqt import dialogs  # noqa: E402
 from medseg.engines.registration_presets import PRESETS  # noqa: E402
 from medseg.formats import transforms as files  # noqa: E402
 from medseg.registration import linear_matrix, members  # noqa: E402
+from registration_networks import run_of  # noqa: E402
 from registration_phantoms import INSIDE, SMALL_TURN, head, moved  # noqa: E402
 
 FILE = Path(__file__).parents[2] / "Modules/MedSegRegistration/MedSegRegistration.py"
@@ -106,7 +107,7 @@ def by_command_line(paths: list[Path], out: Path, *options: str) -> sitk.Transfo
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("same-rigid", ("--engine", "fast-rigid", "--measure", "mi")),
+        ("same-rigid", ("--engine", "rigid", "--measure", "mattes")),
         ("brains", ("--engine", "svf-fast", "--measure", "lncc")),
     ],
 )
@@ -326,3 +327,32 @@ def turned(degrees: float) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     node.SetMatrixTransformToParent(matrix.GetMatrix())
     return node
+
+
+def test_a_network_of_ones_own_is_chosen_by_its_file(
+    panel: Any, paths: list[Path], until: Callable[..., None], tmp_path: Path
+) -> None:
+    run = run_of(tmp_path)
+    assert not panel.ui.weightsPath.visible
+    choose(panel, "learned")
+    assert panel.ui.weightsPath.visible
+    panel.ui.registerButton.click()
+    assert panel.ui.statusLabel.text == "Choose the file of the network first."
+    panel.ui.weightsPath.currentPath = str(run / "card.json")
+    node = register(panel, until, "learned")
+    expected = by_command_line(paths, tmp_path / "t.h5", "--engine", "learned", "--weights", str(run), "--refine")
+    place = (5.0, -8.0, 3.0)
+    assert np.allclose(through(node, place), expected.TransformPoint(place), atol=1e-4)
+    assert np.linalg.norm(np.array(expected.TransformPoint(place)) - place) > 0.5, "it is no identity"
+
+
+def test_a_file_that_is_no_network_is_said_and_moves_nothing(
+    panel: Any, pair: list[Any], until: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "note.pth").write_text("nothing")
+    panel.ui.weightsPath.currentPath = str(tmp_path / "note.pth")
+    choose(panel, "symnet")
+    panel.ui.registerButton.click()
+    until(lambda: not panel.panel.run.busy, within=60)
+    assert "note.pth" in panel.ui.statusLabel.text
+    assert pair[1].GetParentTransformNode() is None

@@ -1,8 +1,5 @@
 """Registration by a network of our own training, with weights made by hand; training itself is tested in `training`."""
 
-import hashlib
-import json
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -18,27 +15,10 @@ from medseg.registrars import pair_networks
 from medseg.registrars.halves import Halves, displacements
 from medseg.registrars.learned import unfolded
 from medseg.registration import Guidance, InvertibleRegistrar, folding, jacobian_determinant
+from registration_networks import ARGUMENTS, SPACING, run_of
 from registration_phantoms import SMALL_TURN, errors, head, moved, swelling
 
-SPACING = 6.0
 STILL = sitk.Transform(3, sitk.sitkIdentity)
-ARGUMENTS = {"channels": [2, 2]}
-
-
-def run_of(folder, state=None, orientation="", **changes):
-    """The folder of a finished training, with these weights."""
-    own = pair_networks.build("VelocityUNet", ARGUMENTS).state_dict()
-    save_file(state or {name: torch.zeros_like(value) for name, value in own.items()}, folder / "weights.safetensors")
-    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-    card = {
-        "schema_version": 1, "name": "heads", "version": "1", "title": "Heads", "description": "Registers heads",
-        "engine": "registration", "license": "MIT", "source": "a test", "intended_use": "Research", "segments": [],
-        "inputs": [{"name": "MR"}], "weights": [{"file": "weights.safetensors", "sha256": digest}],
-        "network": {"class": "VelocityUNet", "arguments": ARGUMENTS},
-        "preprocessing": {"orientation": orientation, "spacing": [SPACING] * 3}, "inference": {"window": [32, 32, 32]},
-    }  # fmt: skip
-    (folder / "card.json").write_text(json.dumps({**card, **changes}))
-    return folder
 
 
 def pushing(channel, voxels):

@@ -10,8 +10,8 @@ from medseg.geometry import Geometry
 from medseg.progress import silent
 from medseg.registrars import banded, flow, losses
 from medseg.registrars.diffeomorphic import VelocityField
-from medseg.registrars.fields import unfolded
-from medseg.registrars.velocity_field import Velocity
+from medseg.registrars.fields import still_at_edge, unfolded
+from medseg.registrars.velocity_field import Velocity, bending
 from medseg.registration import (
     Guidance,
     InvertibleRegistrar,
@@ -178,8 +178,19 @@ def wild(amplitude: float) -> Velocity:
 def test_a_field_that_would_fold_is_blurred_until_it_does_not():
     rough = wild(8.0)
     assert flow.least_jacobian(flow.exponential(rough.values, rough.spacing, 7), rough.spacing).amin() < 0
-    field, grid, _ = unfolded(rough, 2.0)
+    field, _, grid = unfolded(rough, 2.0)
     assert flow.least_jacobian(field, grid.spacing).amin() > 0
+
+
+def test_what_lies_far_from_a_fold_is_not_blurred():
+    grid = wild(1.0).grid
+    gentle = banded.smooth(wild(20.0).values, [2.0] * 3)
+    sharp = gentle.clone()
+    sharp[..., 3:6, 3:6, 3:6] += 3 * wild(8.0).values[..., 3:6, 3:6, 3:6]
+    assert flow.least_jacobian(flow.exponential(sharp, grid.spacing, 8), grid.spacing).amin() < 0
+    found, wanted = (unfolded(Velocity(values, grid), 4.0)[0] for values in (sharp, gentle))
+    assert flow.least_jacobian(found, grid.spacing).amin() > 0
+    assert torch.allclose(found[..., 13:, 13:, 15:], wanted[..., 13:, 13:, 15:], atol=1e-4)
 
 
 def test_the_exponential_of_the_negative_velocity_is_the_inverse():
@@ -244,3 +255,21 @@ def test_a_turned_grid_gets_vectors_in_patient_coordinates(bent):
     found = VelocityField(measure="mind", linear="none", turns=0).register(order, moving, silent)
     still = errors(sitk.Transform(3, sitk.sitkIdentity), known).mean()
     assert errors(found, known).mean() < 0.6 * still
+
+
+def test_an_affine_velocity_bends_nothing_and_a_parabola_costs_what_the_formula_says():
+    k, j, i = torch.meshgrid(*[torch.arange(n, dtype=torch.float64) for n in (7, 8, 9)], indexing="ij")
+    spacing = (2.0, 3.0, 4.0)
+    x, y, z = i * 2, j * 3, k * 4
+    affine = torch.stack([x + 2 * y - z, 0.5 * z, 3 - x])[None]
+    assert bending(affine, spacing) < 1e-20
+    bent = torch.stack([x**2, x * y, 0 * z])[None]
+    wanted = (2.0**2 + 2 * 1.0**2) / 3 * 3.0**2  # means over three channels; the mean spacing is 3 mm
+    assert float(bending(bent, spacing)) == pytest.approx(wanted)
+
+
+def test_both_directions_of_a_velocity_undo_each_other_to_a_tenth_of_a_millimetre():
+    smooth = banded.smooth(wild(60.0).values, [3.0] * 3)
+    there, back, grid = unfolded(still_at_edge(Velocity(smooth, wild(1.0).grid)), 2.0)
+    assert there.abs().max() > 5
+    assert (there + flow.warped(back, there, grid.spacing)).square().sum(1).sqrt().mean() < 0.1

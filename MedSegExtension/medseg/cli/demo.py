@@ -116,13 +116,11 @@ def _ball(grid: Geometry, centre: Sequence[float], radius: float) -> Mask:
 def _registered(device: str, console: Console) -> Reviewed:
     """Lay the MR of a head on its CT, and measure it."""
     fixed, moving = (files.read_image(resources.shipped() / "SampleData" / name) for name in PAIR)
-    chosen = Options(measure="mi", device=device)
+    chosen = Options(measure="mattes", device=device)
     with console.noticing() as notices:
-        forward, backward = registration_jobs.register(
-            "fast-rigid", chosen, fixed, moving, NO_GUIDANCE, console.progress
-        )
+        forward, backward = registration_jobs.register("rigid", chosen, fixed, moving, NO_GUIDANCE, console.progress)
         pair = Pair(fixed, moving)
         measures = review(pair, forward, backward)
     checks = verdict.checks(measures.for_verdict(), verdict.Thresholds())
-    sheet = verdict.Sheet(*PAIR, "fast-rigid", checks, measures.as_json(), notices=tuple(notices))
+    sheet = verdict.Sheet(*PAIR, "rigid", checks, measures.as_json(), notices=tuple(notices))
     return Reviewed(sheet, pair, forward)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import slicer
@@ -34,6 +34,7 @@ class Parameters(Protocol):
     fixed_points: Any
     moving_points: Any
     preset: str
+    weights: str
     from_here: bool
     mode: str
     tile: float
@@ -121,6 +122,9 @@ class RegistrationPanel:
         self._ui.reviewButton.enabled = ready
         self._ui.registerButton.enabled = ready and self._complete and not self.run.busy
         self._ui.cancelButton.enabled = self.run.busy
+        needed = PRESETS[self._ui.presetSelector.currentIndex].needs_weights
+        for widget in (self._ui.weightsLabel, self._ui.weightsPath):
+            widget.setVisible(needed)
         if not ready:
             self._ui.reviewButton.checked = False
         if ready and chosen is not None:
@@ -177,6 +181,11 @@ class RegistrationPanel:
             return
         self._ui.beforeButton.checked = False
         preset = PRESETS[self._ui.presetSelector.currentIndex]
+        if preset.needs_weights:
+            if not chosen.weights:
+                self._say(_("Choose the file of the network first."), broken=True)
+                return
+            preset = replace(preset, options=replace(preset.options, weights=chosen.weights))
         volumes = chosen.fixed.GetID(), chosen.moving.GetID()
         self.run.begin(Case(*volumes, preset, *self._points(), from_here=chosen.from_here))
 

@@ -52,6 +52,7 @@ class Engine:
     title: str
     open: Callable[[Options], Registrar]
     needs_points: bool = False
+    needs_weights: bool = False
 
 
 def open_registrar(name: str, options: Options | None = None) -> Registrar:
@@ -196,8 +197,8 @@ _ALL = (
     Engine("bspline", "Affine and B-splines (elastix)", _bspline),
     Engine("svf-fast", "Diffeomorphic velocity field to 2 mm (PyTorch)", _velocity("fast")),
     Engine("svf-accurate", "Diffeomorphic velocity field to 1 mm (PyTorch)", _velocity("accurate")),
-    Engine("symnet", "SYMNet, skull-stripped brains, weights from your disk (PyTorch)", _symnet),
-    Engine("unigradicon", "uniGradICON, weights from your disk (PyTorch)", _unigradicon),
-    Engine("learned", "A network that medseg train made (PyTorch)", _learned),
+    Engine("symnet", "SYMNet, skull-stripped brains, weights from your disk (PyTorch)", _symnet, needs_weights=True),
+    Engine("unigradicon", "uniGradICON, weights from your disk (PyTorch)", _unigradicon, needs_weights=True),
+    Engine("learned", "A network that medseg train made (PyTorch)", _learned, needs_weights=True),
 )
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in _ALL}

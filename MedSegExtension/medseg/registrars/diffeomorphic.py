@@ -23,14 +23,14 @@ from medseg.registration import NO_GUIDANCE, Guidance, warp
 
 # chosen on images made from the label maps that may be trained on, not on any case used for evaluation
 FAST = (
-    Level(16.0, 16.0, 30, 2.0, 12.0),
-    Level(8.0, 8.0, 30, 1.2, 6.0),
-    Level(4.0, 4.0, 25, 0.7, 3.0),
+    Level(16.0, 16.0, 60, 2.0, 24.0),
+    Level(8.0, 16.0, 60, 1.2, 9.0),
+    Level(4.0, 8.0, 30, 0.7, 3.0),
     Level(2.0, 4.0, 15, 0.3, 3.0),
 )
-ACCURATE = (*FAST, Level(1.0, 2.0, 8, 0.15, 2.0))
+ACCURATE = (*FAST, Level(1.0, 2.0, 25, 0.15, 2.0))
 PRESETS = {"fast": FAST, "accurate": ACCURATE}
-STIFFNESS = 1.0
+STIFFNESS, BENDING = 0.3, 0.3
 LINEAR = (*torch_linear.KINDS, "none")
 Weights = tuple[Volume | None, Volume | None]
 """Where the fixed and the moving image count; None for everywhere."""
@@ -171,7 +171,7 @@ class VelocityField:
         weights = _weights(guidance, images, device)
         volumes = [Volume.of(image, device) for image in images]
         affine = self._affine(images, volumes, weights, guidance, move, part(progress, 0.0, 0.15))
-        plan = Plan(PRESETS[self.preset], self.measure, STIFFNESS, self.symmetric)
+        plan = Plan(PRESETS[self.preset], self.measure, STIFFNESS, BENDING, self.symmetric)
         box = foreground(volumes[0], _MARGIN_MM)
         problem = velocity_field.Problem(volumes[0], volumes[1], weights[0], affine, box, weights[1])
         velocity = velocity_field.optimise(problem, plan, part(progress, 0.15, 0.95))
@@ -209,6 +209,5 @@ def _weights(guidance: Guidance, images: Sequence[sitk.Image], device: torch.dev
 
 
 def _transforms(velocity: Velocity, spacing: float, affine: Matrix) -> tuple[sitk.Transform, sitk.Transform]:
-    field, grid, smooth = fields.unfolded(fields.still_at_edge(velocity), spacing)
-    back, _ = fields.inverse_field(smooth, spacing)
-    return fields.forward(field, grid, affine), fields.backward(back, grid, affine)
+    there, back, grid = fields.unfolded(fields.still_at_edge(velocity), spacing)
+    return fields.forward(there, grid, affine), fields.backward(back, grid, affine)

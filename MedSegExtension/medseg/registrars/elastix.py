@@ -111,7 +111,8 @@ def _wait(process: subprocess.Popen[bytes], log: Path, iterations: int, progress
 
 def _reason(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line or "error" in line or "Description" in line]
+    told = [line for line in lines if line.startswith("Description")]
+    told = told or [line for line in lines if "error" in line.lower()]
     return (told or lines or ["it said nothing"])[-1]
 
 

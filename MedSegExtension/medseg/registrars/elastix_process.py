@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 TASK, RESULT, LOG = "task.json", "result.json", "log.txt"
+_VALID_SHARE = "0.05"  # of the samples in both masks; at elastix's 0.25, two lungs some cm apart are refused
 
 
 def run(folder: Path) -> None:
@@ -25,6 +26,7 @@ def run(folder: Path) -> None:
             values["FinalGridSpacingInPhysicalUnits"] = [task["spacing"]]
         else:
             values["AutomaticTransformInitialization"] = ["true"]
+        values["RequiredRatioOfValidSamples"] = [_VALID_SHARE]
         parameters.AddParameterMap(values)
     _, found = itk.elastix_registration_method(
         images["fixed"], images["moving"], parameter_object=parameters, log_to_console=True, **masks

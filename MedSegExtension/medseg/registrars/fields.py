@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
@@ -17,6 +18,8 @@ from medseg.registrars.velocity_field import Velocity, displacement
 
 _LEAST_JACOBIAN = 0.02
 _ROUNDS = 8
+_EVERYWHERE = 4  # of the rounds are left to blurring all of it
+_AROUND = 3  # velocities: what folds here was bent on the way here
 _STILL_MM = 0.05
 _REACH = 2.5
 
@@ -37,30 +40,41 @@ def still_at_edge(velocity: Velocity) -> Velocity:
     return Velocity(wide, velocity.grid.crop([-width] * axes, [n + 2 * width for n in velocity.grid.size]))
 
 
-def unfolded(velocity: Velocity, spacing: float) -> tuple[torch.Tensor, Geometry, Velocity]:
-    """Return the displacement at about `spacing` mm, its grid, and the velocity, blurred until nothing folds.
+def unfolded(velocity: Velocity, spacing: float) -> tuple[torch.Tensor, torch.Tensor, Geometry]:
+    """Return the displacements there and back at about `spacing` mm and their grid, free of folds.
+
+    The velocity is blurred around what folds, and everywhere where that does not help.
 
     Raises:
-        Failed: if blurring does not help.
+        Failed: if blurring does not help either.
     """
-    for _ in range(_ROUNDS):
-        field, grid = _finer(velocity, spacing)
-        if all(_upright(part, grid) for part in (field, _finer(velocity, spacing, -1.0)[0])):
-            return field, grid, velocity
-        velocity = Velocity(banded.smooth(velocity.values, [1.0] * grid.dimension), velocity.grid)
+    for left in reversed(range(_ROUNDS)):
+        there, grid = _finer(velocity, spacing)
+        back, _ = _finer(velocity, spacing, -1.0)
+        folds = [flow.least_jacobian(field, grid.spacing) <= _LEAST_JACOBIAN for field in (there, back)]
+        if not any(bool(one.any()) for one in folds):
+            return there, back, grid
+        smooth = banded.smooth(velocity.values, [1.0] * grid.dimension)
+        share = _about(folds, velocity.grid) if left >= _EVERYWHERE else 1.0
+        velocity = Velocity(torch.lerp(velocity.values, smooth, torch.as_tensor(share).to(smooth)), velocity.grid)
     raise Failed("the deformation folds and blurring did not undo it; choose a smoother preset")
 
 
-def _upright(field: torch.Tensor, grid: Geometry) -> bool:
-    return float(flow.least_jacobian(field, grid.spacing).amin()) > _LEAST_JACOBIAN
+def _about(folds: Sequence[torch.Tensor], grid: Geometry) -> torch.Tensor:
+    """Weights on a velocity's grid, 1 around folded cells of a finer grid and fading to 0, (1, 1, *spatial)."""
+    pool = {2: functional.adaptive_max_pool2d, 3: functional.adaptive_max_pool3d}[grid.dimension]
+    hit = torch.stack([one.float() for one in folds]).amax(0).reshape(1, 1, *folds[0].shape[1:])
+    near = banded.box_mean(pool(hit, grid.shape), 2 * _AROUND + 1)
+    return banded.box_mean((near > 0).float(), 2 * _AROUND + 1)
 
 
 def _finer(velocity: Velocity, spacing: float, sign: float = 1.0) -> tuple[torch.Tensor, Geometry]:
+    """Integrate on the grid that is wanted: on the velocity's own, both ways were twice as far from inverse."""
     coarse = velocity.grid
     size = [max(n, round((n - 1) * s / spacing) + 1) for n, s in zip(coarse.size, coarse.spacing, strict=True)]
     steps = [(n - 1) * s / (m - 1) for n, s, m in zip(coarse.size, coarse.spacing, size, strict=True)]
     grid = Geometry(tuple(size), tuple(steps), coarse.origin, coarse.direction)
-    return banded.resize(displacement(velocity, sign), grid.shape), grid
+    return displacement(Velocity(banded.resize(velocity.values, grid.shape), grid), sign), grid
 
 
 def field_transform(field: torch.Tensor, grid: Geometry) -> sitk.DisplacementFieldTransform:
@@ -80,11 +94,6 @@ def backward(field: torch.Tensor, grid: Geometry, affine: Matrix) -> sitk.Compos
     return sitk.CompositeTransform(
         [field_transform(field, grid), transform_of(np.asarray(np.linalg.inv(affine), np.float64))]
     )
-
-
-def inverse_field(velocity: Velocity, spacing: float) -> tuple[torch.Tensor, Geometry]:
-    """Return the displacement of the inverse of what `unfolded` returned."""
-    return _finer(velocity, spacing, -1.0)
 
 
 def _edge_speed(values: torch.Tensor) -> float:

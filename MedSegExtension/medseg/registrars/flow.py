@@ -79,42 +79,47 @@ def least_jacobian(field: torch.Tensor, spacing: Sequence[float]) -> torch.Tenso
     corners of its cells, so that none being negative there means no fold in between either (Karacali and
     Davatzikos 2004).
     """
-    axes = field.shape[1]
+    slopes = _slopes(field, spacing)
     least: torch.Tensor | None = None
-    for corner in range(2**axes):
-        determinant = _corner(field, spacing, [(corner >> axis) & 1 for axis in range(axes)])
+    for corner in range(2 ** len(slopes)):
+        determinant = _corner(slopes, [(corner >> axis) & 1 for axis in range(len(slopes))])
         least = determinant if least is None else torch.minimum(least, determinant)
     return field.new_ones(1) if least is None else least
 
 
 def determinants(field: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
     """Return the Jacobian determinants of x + field(x) from differences to the next voxels, (1, *spatial less one)."""
-    return _corner(field, spacing, [0] * field.shape[1])
+    return _corner(_slopes(field, spacing), [0] * field.shape[1])
 
 
-def _corner(field: torch.Tensor, spacing: Sequence[float], corner: Sequence[int]) -> torch.Tensor:
+def _slopes(field: torch.Tensor, spacing: Sequence[float]) -> list[torch.Tensor]:
+    """Derivatives of x + field(x) along each axis (i, j, k), (1, d, *spatial), that axis a voxel shorter."""
+    slopes = []
+    for axis, step in enumerate(spacing):
+        slope = torch.diff(field, dim=field.ndim - 1 - axis) / step
+        own = torch.zeros(field.shape[1], device=field.device)
+        own[axis] = 1
+        slopes.append(slope + own.view(1, -1, *[1] * (field.ndim - 2)))
+    return slopes
+
+
+def _corner(slopes: Sequence[torch.Tensor], corner: Sequence[int]) -> torch.Tensor:
     """Jacobian determinant at one corner of every cell; `corner` has 0 or 1 for each of the axes (i, j, k)."""
-    dimension = field.shape[1]
     columns = []
-    for axis in range(dimension):
-        spatial = field.ndim - 1 - axis
-        part = torch.diff(field, dim=spatial) / spacing[axis]
-        for other in range(dimension):
+    for axis, slope in enumerate(slopes):
+        for other in range(len(slopes)):
             if other != axis:
-                dim = field.ndim - 1 - other
-                part = part.narrow(dim, corner[other], part.shape[dim] - 1)
-        columns.append(part)
-    matrix = torch.stack(columns, 2) + torch.eye(dimension, device=field.device).view(
-        1, dimension, dimension, *[1] * dimension
-    )
-    return _determinant(matrix)
+                dim = slope.ndim - 1 - other
+                slope = slope.narrow(dim, corner[other], slope.shape[dim] - 1)  # noqa: PLW2901
+        columns.append(slope)
+    return _determinant(columns)
 
 
-def _determinant(m: torch.Tensor) -> torch.Tensor:
-    if m.shape[1] == 2:
-        return m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] * m[:, 1, 0]
-    return (
-        m[:, 0, 0] * (m[:, 1, 1] * m[:, 2, 2] - m[:, 1, 2] * m[:, 2, 1])
-        - m[:, 0, 1] * (m[:, 1, 0] * m[:, 2, 2] - m[:, 1, 2] * m[:, 2, 0])
-        + m[:, 0, 2] * (m[:, 1, 0] * m[:, 2, 1] - m[:, 1, 1] * m[:, 2, 0])
-    )
+def _determinant(columns: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Of matrices whose columns are (1, d, *spatial)."""
+    rows = [column.unbind(1) for column in columns]
+    if len(rows) == 2:
+        (a, b), (c, d) = rows
+        return a * d - b * c
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return a * (e * i - f * h) - d * (b * i - c * h) + g * (b * f - c * e)

@@ -1,7 +1,7 @@
 """Instance optimisation of a stationary velocity field, from coarse to fine.
 
-The velocity lives on a grid of its own, coarser than the images, and is integrated there: scaling and squaring is the
-dear part. Its displacement is brought to the image's grid by cubic interpolation.
+The velocity lives on a grid of its own, coarser than the images. It is integrated on a grid between the two, because
+scaling and squaring is the dear part, and its displacement is brought to the image's grid; both by cubic interpolation.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from medseg.registrars.matrices import Matrix
 from medseg.registrars.volumes import Volume, level_grid
 
 Spacing = tuple[float, ...]
+_INTEGRATION_MM = 4.0
+_WIDTHS = (1.0, 4.0)  # of the blur of an update; the wide one moves what the image shows nothing of along with the rest
+_WIDEST_MM = 40.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Level:
         control: of the velocity, mm.
         steps: of the optimiser.
         rate: length of a step, mm.
-        blur: standard deviation of the Gaussian over each update, mm.
+        blur: standard deviation of the narrower Gaussian over each update, mm.
     """
 
     spacing: float
@@ -41,11 +44,20 @@ class Level:
 
 @dataclass(frozen=True)
 class Plan:
-    """Levels from coarse to fine, the measure, the weight of the squared velocity gradient, and whether symmetric."""
+    """What is done at which resolution, and what a good velocity is.
+
+    Attributes:
+        levels: from coarse to fine.
+        measure: a name of `losses.LOSSES`.
+        stiffness: weight of the velocity's squared first derivatives (`roughness`).
+        bending: weight of its squared second derivatives, in squared control spacings (`bending`).
+        symmetric: compare the images both ways.
+    """
 
     levels: tuple[Level, ...]
     measure: str = "lncc"
     stiffness: float = 0.0
+    bending: float = 0.0
     symmetric: bool = False
 
 
@@ -126,8 +138,8 @@ def _images(problem: Problem, level: Level, velocity: Velocity | None) -> _Image
 def _counted(weight: torch.Tensor, grid: Geometry, velocity: Velocity | None) -> torch.Tensor:
     """Where the moving image counts, as far as the deformation is known from coarser levels."""
     if velocity is not None:
-        control = _control(grid, velocity.spacing[0])
-        weight = _through(weight, _moved(velocity, control), grid, control)
+        dense = _dense(grid, velocity.spacing[0])
+        weight = _through(weight, _moved(velocity, dense), grid, dense)
     return weight > 0.5
 
 
@@ -136,6 +148,11 @@ def _control(grid: Geometry, spacing: float) -> Geometry:
     size = [max(4, round((n - 1) * s / max(spacing, s)) + 1) for n, s in zip(grid.size, grid.spacing, strict=True)]
     steps = [(n - 1) * s / (m - 1) for n, s, m in zip(grid.size, grid.spacing, size, strict=True)]
     return Geometry(tuple(size), tuple(steps), grid.origin, grid.direction)
+
+
+def _dense(grid: Geometry, control: float) -> Geometry:
+    """Where velocities `control` mm apart are integrated for images on `grid`."""
+    return _control(grid, min(control, _INTEGRATION_MM))
 
 
 def _started(before: Velocity | None, images: _Images, level: Level) -> Velocity:
@@ -161,11 +178,11 @@ def displacement(velocity: Velocity, sign: float = 1.0) -> torch.Tensor:
 def _refine(images: _Images, plan: Plan, level: Level, start: Velocity, progress: Progress) -> Velocity:
     values = start.values.clone().requires_grad_(True)
     objective = _objective(images, plan, start.grid)
-    update = _Update(start.grid, level)
+    updates = [_Update(start.grid, level, min(width * level.blur, _WIDEST_MM)) for width in _WIDTHS]
     for step in range(level.steps):
         (gradient,) = torch.autograd.grad(objective(values), values)
         with torch.no_grad():
-            values -= update(gradient, 1 - step / level.steps)
+            values -= sum(update(gradient, 1 - step / level.steps) for update in updates)
         progress((step + 1) / level.steps, f"deformable registration at {level.spacing:g} mm")
     return Velocity(values.detach(), start.grid)
 
@@ -173,8 +190,8 @@ def _refine(images: _Images, plan: Plan, level: Level, start: Velocity, progress
 class _Update:
     """Adam (Kingma and Ba 2015) whose step is blurred, so that every update is a smooth velocity."""
 
-    def __init__(self, grid: Geometry, level: Level) -> None:
-        self._blur = [level.blur / s for s in grid.spacing]
+    def __init__(self, grid: Geometry, level: Level, blur: float) -> None:
+        self._blur = [blur / s for s in grid.spacing]
         self._rate, self._count = level.rate, 0
         self._mean: torch.Tensor | float = 0.0
         self._square: torch.Tensor | float = 0.0
@@ -194,22 +211,42 @@ class _Update:
 def _objective(images: _Images, plan: Plan, control: Geometry) -> Callable[[torch.Tensor], torch.Tensor]:
     measure = losses.LOSSES[plan.measure](images.fixed, images.weight)
     back = losses.LOSSES[plan.measure](images.moving, images.weight) if plan.symmetric else None
+    dense = _dense(images.grid, control.spacing[0])
 
     def objective(values: torch.Tensor) -> torch.Tensor:
-        total = measure(_through(images.moving, values, images.grid, control))
+        velocity = banded.resize(values, dense.shape)
+        total = measure(_through(images.moving, velocity, images.grid, dense))
         if back is not None:
-            total = total + back(_through(images.fixed, -values, images.grid, control))
-        return total + plan.stiffness * roughness(values, control.spacing) if plan.stiffness else total
+            total = total + back(_through(images.fixed, -velocity, images.grid, dense))
+        if plan.stiffness:
+            total = total + plan.stiffness * roughness(values, control.spacing)
+        return total + plan.bending * bending(values, control.spacing) if plan.bending else total
 
     return objective
 
 
-def _through(image: torch.Tensor, values: torch.Tensor, grid: Geometry, control: Geometry) -> torch.Tensor:
-    squarings = flow.squarings_for(values, control.spacing)
-    field = flow.exponential(values, control.spacing, squarings)
+def _through(image: torch.Tensor, values: torch.Tensor, grid: Geometry, dense: Geometry) -> torch.Tensor:
+    """Read an image on `grid` through the exponential of velocities on `dense`, which has the same corners."""
+    squarings = flow.squarings_for(values, dense.spacing)
+    field = flow.exponential(values, dense.spacing, squarings)
     # mm to unit coordinates while the field is small: both grids have the same corners
-    unit = field * flow.unit_scale(field.shape[2:], control.spacing, field)
+    unit = field * flow.unit_scale(field.shape[2:], dense.spacing, field)
     return flow.read(image, flow.places(banded.resize(unit, grid.shape)))
+
+
+def bending(values: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
+    """Mean square of the velocity's second derivatives (Rueckert et al. 1999) times the squared spacing, 1/mm^2 * mm^2.
+
+    An affine velocity costs nothing, so where an image shows nothing the field goes on as it does beside it, instead of
+    being drawn to zero as by `roughness`. With the spacing as the unit, finer levels may bend more sharply.
+    """
+    parts = []
+    for axis, step in enumerate(spacing):
+        slope = torch.diff(values, dim=values.ndim - 1 - axis) / step
+        for other in range(axis + 1):
+            twice = torch.diff(slope, dim=values.ndim - 1 - other) / spacing[other]
+            parts.append(twice.square().mean() * (1 if other == axis else 2))
+    return torch.stack(parts).sum() * (sum(spacing) / len(spacing)) ** 2
 
 
 def roughness(values: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
