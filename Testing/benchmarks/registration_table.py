@@ -89,7 +89,7 @@ def _beside(own: list[Row]) -> list[str]:
 
 
 def _ours(name: str) -> bool:
-    return name.startswith("svf-")
+    return "svf-" in name
 
 
 def _mean(cases: list[Row], key: str) -> str:

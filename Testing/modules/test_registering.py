@@ -80,22 +80,23 @@ def through(node: Any, place: tuple[float, ...]) -> np.ndarray:
     return np.array([-x, -y, z])
 
 
-def same_numbers(node: Any, expected: sitk.Transform) -> bool:
-    """Whether a node holds the matrices and displacements of a transform, to the last bit; RAS against LPS."""
+def same_numbers(node: Any, expected: sitk.Transform, apart: float = 0.0) -> bool:
+    """Whether a node holds the matrices and displacements of a transform, to the last bit or so; RAS against LPS."""
     held = node.GetTransformFromParent()
     chain = [held] if node.IsLinear() else [held.GetConcatenatedTransform(n) for n in range(2)]
     # a composite of ITK applies its last member first
-    return all(_same(one, other) for one, other in zip(chain, members(expected)[::-1], strict=True))
+    return all(_same(one, other, apart) for one, other in zip(chain, members(expected)[::-1], strict=True))
 
 
-def _same(held: Any, expected: sitk.Transform) -> bool:
+def _same(held: Any, expected: sitk.Transform, apart: float) -> bool:
     flip = np.diag([-1.0, -1.0, 1.0, 1.0])
     if expected.IsLinear():
         matrix = slicer.util.arrayFromVTKMatrix(held.GetMatrix())
-        return np.array_equal(matrix, flip @ linear_matrix(expected) @ flip)
+        return np.allclose(matrix, flip @ linear_matrix(expected) @ flip, rtol=0, atol=apart)
     field = sitk.DisplacementFieldTransform(expected).GetDisplacementField()
     grid = vtk_to_numpy(held.GetDisplacementGrid().GetPointData().GetScalars())
-    return np.array_equal(grid.reshape(-1, 3), sitk.GetArrayFromImage(field).reshape(-1, 3) * [-1, -1, 1])
+    wanted = sitk.GetArrayFromImage(field).reshape(-1, 3) * [-1, -1, 1]
+    return np.allclose(grid.reshape(-1, 3), wanted, rtol=0, atol=apart)
 
 
 def by_command_line(paths: list[Path], out: Path, *options: str) -> sitk.Transform:
@@ -105,20 +106,28 @@ def by_command_line(paths: list[Path], out: Path, *options: str) -> sitk.Transfo
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "options", "apart"),
     [
-        ("same-rigid", ("--engine", "rigid", "--measure", "mattes")),
-        ("brains", ("--engine", "svf-fast", "--measure", "lncc")),
+        # ITK's threads add up a mutual information in the order in which they end: two runs differ by some 1e-9
+        ("same-rigid", ("--engine", "rigid", "--measure", "mattes"), 1e-6),
+        ("brains", ("--engine", "svf-fast", "--measure", "lncc"), 0.0),
     ],
 )
 def test_the_node_is_what_the_command_line_writes(
-    panel: Any, pair: list[Any], paths: list[Path], until: Callable[..., None], tmp_path: Path, name: str, options: Any
+    panel: Any,
+    pair: list[Any],
+    paths: list[Path],
+    until: Callable[..., None],
+    tmp_path: Path,
+    name: str,
+    options: Any,
+    apart: float,
 ) -> None:
     node = register(panel, until, name)
     expected = by_command_line(paths, tmp_path / "t.h5", *options)
     assert pair[1].GetTransformNodeID() == node.GetID()
     assert pair[1].GetImageData().GetDimensions() == (36, 36, 36), "nothing is hardened"
-    assert same_numbers(node, expected)
+    assert same_numbers(node, expected, apart)
     for place in INSIDE:
         assert np.allclose(through(node, place), expected.TransformPoint(place), rtol=0, atol=1e-5)
         assert np.linalg.norm(through(node, place) - SMALL_TURN.TransformPoint(place)) < 2.5
