@@ -103,5 +103,6 @@ def _mean(cases: list[Row], key: str) -> str:
 _NOTE = (
     "Means over the cases that each method was run on so far; of folding, the worst. Overlap of structures and "
     "smoothness belong together: a rougher field gains Dice (Rohlfing 2012). Peers run at their own defaults, all on "
-    "the CPU. SYMNet was trained on OASIS, which the labelled brains come from as well."
+    "the CPU; elastix may lose more samples than by default, else it refuses the lungs. "
+    "SYMNet was trained on OASIS, which the labelled brains come from as well."
 )

@@ -55,8 +55,9 @@ def unfolded(velocity: Velocity, spacing: float) -> tuple[torch.Tensor, torch.Te
         if not any(bool(one.any()) for one in folds):
             return there, back, grid
         smooth = banded.smooth(velocity.values, [1.0] * grid.dimension)
-        share = _about(folds, velocity.grid) if left >= _EVERYWHERE else 1.0
-        velocity = Velocity(torch.lerp(velocity.values, smooth, torch.as_tensor(share).to(smooth)), velocity.grid)
+        if left >= _EVERYWHERE:
+            smooth = torch.lerp(velocity.values, smooth, _about(folds, velocity.grid))
+        velocity = Velocity(smooth, velocity.grid)
     raise Failed("the deformation folds and blurring did not undo it; choose a smoother preset")
 
 
